@@ -1,0 +1,2 @@
+// Package flows is described in docs/architecture.md.
+package flows

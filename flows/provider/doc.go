@@ -1,0 +1,2 @@
+// Package provider is described in docs/architecture.md.
+package provider

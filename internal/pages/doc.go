@@ -1,0 +1,2 @@
+// Package pages is described in docs/architecture.md.
+package pages

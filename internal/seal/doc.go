@@ -1,0 +1,2 @@
+// Package seal is described in docs/architecture.md.
+package seal

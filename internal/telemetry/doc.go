@@ -1,0 +1,2 @@
+// Package telemetry is described in docs/architecture.md.
+package telemetry

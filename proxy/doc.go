@@ -1,0 +1,2 @@
+// Package proxy is described in docs/architecture.md.
+package proxy

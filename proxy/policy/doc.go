@@ -1,0 +1,2 @@
+// Package policy is described in docs/architecture.md.
+package policy

@@ -1,0 +1,2 @@
+// Package sessions is described in docs/architecture.md.
+package sessions

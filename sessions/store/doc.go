@@ -1,0 +1,2 @@
+// Package store is described in docs/architecture.md.
+package store
