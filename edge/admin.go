@@ -1,0 +1,77 @@
+package edge
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync/atomic"
+)
+
+// Check says whether one thing that requests need works now. Text is for operators: it
+// names the thing and what is wrong, never a secret.
+type Check struct {
+	Name  string `json:"name"`
+	OK    bool   `json:"ok"`
+	Error string `json:"error,omitempty"`
+}
+
+// Health answers the admin listener's questions.
+type Health struct {
+	Checks   func(ctx context.Context) []Check
+	draining atomic.Bool
+}
+
+// Drain makes /readyz answer 503 from now on, so that load balancers look elsewhere.
+func (h *Health) Drain() { h.draining.Store(true) }
+
+// Handler serves the admin listener:
+//
+//	/livez   200 as long as the process can answer at all
+//	/readyz  200 if requests can be served, else 503, with the reasons as JSON
+//
+// A request that comes out of a web page is refused whatever it asks: a browser on this
+// machine must not become a bridge for a foreign site (attack P194).
+func (h *Health) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, map[string]any{"status": "ok"})
+	})
+	mux.HandleFunc("GET /readyz", h.readyz)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if fromPage(r) {
+			http.Error(w, "the admin listener does not answer web pages", http.StatusForbidden)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+func (h *Health) readyz(w http.ResponseWriter, r *http.Request) {
+	if h.draining.Load() {
+		answer(w, http.StatusServiceUnavailable, map[string]any{"status": "draining"})
+		return
+	}
+	checks := h.Checks(r.Context())
+	for _, c := range checks {
+		if !c.OK {
+			answer(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready", "checks": checks})
+			return
+		}
+	}
+	answer(w, http.StatusOK, map[string]any{"status": "ok", "checks": checks})
+}
+
+// fromPage reports whether a page's script, form or link made the request. An address
+// typed by hand (Sec-Fetch-Site: none) is a person, and welcome.
+func fromPage(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return r.Header.Get("Origin") != "" || (site != "" && site != "none")
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v)
+}

@@ -1,0 +1,150 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Limits on a connection. A proxy must support slow transfers, so there is no deadline
+// for a whole request or answer; what is bounded is the time in which nothing has been
+// authorised yet (attack P053) and the size of what is kept in memory (P054).
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10
+)
+
+// Config says where to listen.
+type Config struct {
+	HTTP  string        // "host:port" or "unix:/path"
+	Admin string        // the same; "" = off
+	Drain time.Duration // how long requests in flight may take at shutdown; 0 = 30 s
+}
+
+// Deps are the handlers behind the listeners.
+type Deps struct {
+	Public http.Handler
+	Admin  http.Handler
+	Log    *slog.Logger
+}
+
+// Server holds the listeners of one process.
+type Server struct {
+	config  Config
+	servers []*listening
+	log     *slog.Logger
+}
+
+type listening struct {
+	name, address string
+	server        *http.Server
+	listener      net.Listener
+}
+
+// New prepares a server; nothing is opened before [Server.Listen].
+func New(c Config, d Deps) (*Server, error) {
+	if c.HTTP == "" || d.Public == nil || d.Log == nil {
+		return nil, errors.New("edge: an address, a handler and a logger are needed")
+	}
+	if c.Drain <= 0 {
+		c.Drain = 30 * time.Second
+	}
+	s := &Server{config: c, log: d.Log}
+	s.add("http", c.HTTP, d.Public)
+	if c.Admin != "" && d.Admin != nil {
+		s.add("admin", c.Admin, d.Admin)
+	}
+	return s, nil
+}
+
+func (s *Server) add(name, address string, h http.Handler) {
+	s.servers = append(s.servers, &listening{name: name, address: address, server: &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(quiet{s.log.Handler()}, slog.LevelDebug),
+	}})
+}
+
+// Listen opens every listener, so that a port in use is told before anything else
+// begins. On failure none stays open.
+func (s *Server) Listen(ctx context.Context) error {
+	for _, l := range s.servers {
+		var err error
+		if l.listener, err = listen(ctx, l.address); err != nil {
+			s.closeListeners()
+			return fmt.Errorf("listen.%s: %w", l.name, err)
+		}
+	}
+	return nil
+}
+
+// Address returns where the listener of this name ("http", "admin") is reached, or nil.
+func (s *Server) Address(name string) net.Addr {
+	for _, l := range s.servers {
+		if l.name == name && l.listener != nil {
+			return l.listener.Addr()
+		}
+	}
+	return nil
+}
+
+// Run serves until ctx ends, then drains: no new connections, requests in flight get
+// [Config.Drain] to finish, and what is left is cut. It returns nil after a drain in time.
+func (s *Server) Run(ctx context.Context) error {
+	failed := make(chan error, len(s.servers))
+	for _, l := range s.servers {
+		go func() {
+			if err := l.server.Serve(l.listener); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("listen.%s: %w", l.name, err)
+			}
+		}()
+		s.log.Info("listening", "listener", l.name, "address", l.listener.Addr().String())
+	}
+	select {
+	case err := <-failed:
+		s.cut()
+		return err
+	case <-ctx.Done():
+	}
+	s.log.Info("draining", "for_at_most", s.config.Drain.String())
+	return s.drain(context.WithoutCancel(ctx))
+}
+
+// drain ends the public listener first: while requests finish, the admin listener still
+// answers /readyz with "draining".
+func (s *Server) drain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.config.Drain)
+	defer cancel()
+	var errs []error
+	for _, l := range s.servers {
+		if err := l.server.Shutdown(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("listen.%s: requests were cut after %s: %w", l.name, s.config.Drain, err))
+		}
+	}
+	s.cut()
+	return errors.Join(errs...)
+}
+
+func (s *Server) cut() {
+	var wg sync.WaitGroup
+	for _, l := range s.servers {
+		wg.Go(func() { _ = l.server.Close() })
+	}
+	wg.Wait()
+}
+
+func (s *Server) closeListeners() {
+	for _, l := range s.servers {
+		if l.listener != nil {
+			_ = l.listener.Close()
+		}
+	}
+}
