@@ -1,0 +1,2 @@
+// Package idp is a complete OpenID provider in one http.Handler.
+package idp
