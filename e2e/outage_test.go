@@ -1,0 +1,47 @@
+package e2e
+
+import (
+	"net/http"
+	"testing"
+)
+
+func TestR22TheGatewayStartsWithoutItsProviderAndRecoversByItself(t *testing.T) {
+	w := prepare(t, providerOptions{})
+	w.gateway.start(t)
+	tb := newBrowser(t).tab(t)
+	tb.open(w.gateway.origin + "/page?x=1")
+	got := tb.document()
+	if got.Status != http.StatusServiceUnavailable || got.Header["retry-after"] == "" {
+		t.Fatalf("without a provider a navigation gets %+v", got)
+	}
+	if v := tb.look(); v.URL != w.gateway.origin+"/page?x=1" || v.Title == "" {
+		t.Errorf("the page is %+v", v)
+	}
+	if got := fetch(tb, `"/json"`, `{}`); got.Status != http.StatusUnauthorized && got.Status != http.StatusServiceUnavailable {
+		t.Errorf("without a provider a script gets %+v", got)
+	}
+
+	w.provider.start(t)
+	back := eventually(func() bool {
+		tb.open(w.gateway.origin + "/page?x=1")
+		return tb.visited(w.provider.issuer)
+	})
+	if !back {
+		t.Fatal("the gateway never found its provider again")
+	}
+	w.signIn(tb, "alice")
+	tb.waitURL(w.gateway.origin + "/page?x=1")
+}
+
+func TestR2AProviderThatGoesAwayTakesNoSessionWithIt(t *testing.T) {
+	w := newWorld(t, providerOptions{})
+	b := newBrowser(t)
+	tb := w.signedIn(t, b, "alice", "/")
+	w.provider.stop(t)
+	for range 5 {
+		tb.open(w.gateway.origin + "/again")
+		if got := tb.document(); got.Status != http.StatusOK {
+			t.Fatalf("while the provider is away a signed-in person gets %+v", got)
+		}
+	}
+}
