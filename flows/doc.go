@@ -1,2 +1,27 @@
-// Package flows is described in docs/architecture.md.
+// Package flows signs people in and out. Every login has the same beginning and the same
+// end; a flow is the part between them, and is one file.
+//
+// The beginning (pending.go) makes an attempt: a random secret in a cookie of its own,
+// bound to one browser, one origin, one provider and one login, and a sealed state
+// parameter that names it. Nothing is stored on the server for it. The end (callback.go,
+// finish.go) checks in this order, and redeems nothing before the first four hold:
+//
+//	state    ours, of this provider, fresh, and its cookie came with it (RFC 9700 §4.7)
+//	iss      RFC 9207
+//	error    what the provider says instead of a code
+//	once     a mark in the shared store: of two equal callbacks one goes on
+//	redeem   the flow's own part: one request to the token endpoint, never repeated
+//	session  under a new id, and home by a 303 to a target that is checked again
+//
+// The authorization code flow is authorization_code.go. back.go decides where a browser may be
+// sent, and is the only place that does. loop.go stops logins that lead back to a login.
+// sign_out.go ends sessions here and at the provider. callback_host.go carries an answer from
+// the one registered host to the host where the login began. errors.go turns a provider's
+// failure into what people read.
+//
+// The package never validates a token and never speaks to a provider itself: that is
+// flows/provider. It keeps no sessions: that is package sessions. It never proxies, and
+// package proxy doesn't know it.
+//
+// Start reading at [Flows], then pending.go, callback.go and finish.go.
 package flows

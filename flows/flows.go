@@ -1,13 +1,16 @@
 package flows
 
 import (
-	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/doorward/doorward/flows/provider"
-	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
 	"github.com/doorward/doorward/internal/seal"
@@ -29,17 +32,17 @@ type Login struct {
 	Name     string
 	Flow     string // "authorization_code"
 	Provider string
-	Label    string
+	Label    string              // = NAME
 	Params   map[string][]string // extra authorization parameters
 }
 
 // Callback overrides the redirect URI of a provider.
 type Callback struct {
 	Path string        // provider.X.callback: an old registration, a path
-	Host origin.Origin // provider.X.callback_host: one registered URI for all hosts
+	Host origin.Origin // provider.X.callback_host: one registered URI for all hosts; must be in Deps.Origins
 }
 
-// Deps are what flows are built on.
+// Deps are what flows are built on. All but Now and Log are needed.
 type Deps struct {
 	Providers map[string]*provider.Client
 	Sessions  *sessions.Keeper
@@ -52,37 +55,156 @@ type Deps struct {
 }
 
 // Flows are all configured logins, logout, and their own endpoints.
-type Flows struct{}
+type Flows struct {
+	prefix    string
+	cookie    sessions.Cookie
+	logins    []*login
+	byName    map[string]*login
+	callbacks map[string]callback // by provider name; of providers with logins only
+	targets   map[origin.Origin]bool
+	parting   sync.WaitGroup // revocations that go on after their answer
+	deps      Deps
+}
+
+// login is one configured login, ready to act.
+type login struct {
+	name, label, provider string
+	client                *provider.Client
+	flow                  flow
+}
 
 // New validates and never touches the network.
-func New(Config, Deps) (*Flows, error) { panic("unbuilt") }
+func New(c Config, d Deps) (*Flows, error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	if !strings.HasPrefix(c.Prefix, "/") || len(c.Prefix) < 2 || strings.HasSuffix(c.Prefix, "/") || cleanPath(c.Prefix) != nil {
+		return nil, fmt.Errorf("prefix: %q must be a path such as \"/oauth2\"", c.Prefix)
+	}
+	f := &Flows{prefix: c.Prefix, cookie: c.Cookie, byName: make(map[string]*login), targets: make(map[origin.Origin]bool), deps: d}
+	if f.deps.Now == nil {
+		f.deps.Now = time.Now
+	}
+	if f.deps.Log == nil {
+		f.deps.Log = slog.New(slog.DiscardHandler)
+	}
+	for _, o := range slices.Concat(d.Origins.All(), c.ReturnHosts) {
+		f.targets[o] = true
+	}
+	if err := f.addLogins(c.Logins); err != nil {
+		return nil, err
+	}
+	if err := f.addCallbacks(c.Callbacks); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (d Deps) check() error {
+	switch {
+	case d.Sessions == nil:
+		return errors.New("flows: no session keeper")
+	case d.Shared == nil:
+		return errors.New("flows: no shared store")
+	case d.Ring == nil:
+		return errors.New("flows: no keys")
+	case d.Origins == nil || len(d.Origins.All()) == 0:
+		return errors.New("flows: no host is configured at which a login could end")
+	case d.Pages == nil:
+		return errors.New("flows: no pages")
+	}
+	return nil
+}
+
+func (f *Flows) addLogins(logins []Login) error {
+	if len(logins) == 0 {
+		return errors.New("login: at least one is needed")
+	}
+	for _, l := range logins {
+		client := f.deps.Providers[l.Provider]
+		switch {
+		case l.Name == "":
+			return errors.New("login: a login without a name")
+		case f.byName[l.Name] != nil:
+			return fmt.Errorf("login.%s: there are two of this name", l.Name)
+		case client == nil:
+			return fmt.Errorf("login.%s: provider: there is no provider %q", l.Name, l.Provider)
+		}
+		flow, err := newFlow(client, l)
+		if err != nil {
+			return fmt.Errorf("login.%s: %w", l.Name, err)
+		}
+		made := &login{name: l.Name, label: l.Label, provider: l.Provider, client: client, flow: flow}
+		if made.label == "" {
+			made.label = l.Name
+		}
+		f.logins = append(f.logins, made)
+		f.byName[l.Name] = made
+	}
+	return nil
+}
 
 // Mount registers the own endpoints on mux under the prefix, each with its exact path.
-func (f *Flows) Mount(mux *http.ServeMux) { panic("unbuilt") }
+func (f *Flows) Mount(mux *http.ServeMux) {
+	for _, e := range f.endpoints() {
+		mux.Handle(e.path, f.deps.Pages.Handle(e.serve))
+	}
+	mux.Handle(f.prefix+"/static/", http.StripPrefix(f.prefix+"/static/", f.deps.Pages.Static()))
+}
 
-// Starter begins a login for a route that offers these logins (names, at least one).
-// With one redirect login it goes straight to the provider, with several to the sign-in page.
-func (f *Flows) Starter(logins []string) (*Starter, error) { panic("unbuilt") }
+// endpoint is one own path. Its methods are checked here and not in the mux's pattern,
+// because there "GET" would let HEAD in, and a HEAD must not consume a code (P108).
+type endpoint struct {
+	path    string
+	methods []string
+	handle  func(w http.ResponseWriter, r *http.Request, here origin.Origin) error
+	origins *origin.Set
+}
 
-// Starter implements proxy.Starter.
-type Starter struct{}
+func (f *Flows) endpoints() []endpoint {
+	get, getOrPost, post := []string{http.MethodGet}, []string{http.MethodGet, http.MethodPost}, []string{http.MethodPost}
+	own := func(path string, methods []string, handle func(http.ResponseWriter, *http.Request, origin.Origin) error) endpoint {
+		return endpoint{f.prefix + path, methods, handle, f.deps.Origins}
+	}
+	all := []endpoint{
+		own("/start", get, f.start),
+		own("/sign_in", get, f.signIn),
+		own("/sign_out", getOrPost, f.signOut),
+		own(signedOutPath, get, f.signedOut),
+		own("/userinfo", get, f.userinfo),
+		own("/session", get, f.session),
+		own("/session/refresh", post, f.sessionRefresh),
+	}
+	for name, c := range f.callbacks {
+		all = append(all, endpoint{c.path, get, f.callback(name), f.deps.Origins})
+	}
+	return all
+}
 
-// Start answers a navigation that needs a login. back is the canonical path and query to return to.
-func (s *Starter) Start(w http.ResponseWriter, r *http.Request, back string) error { panic("unbuilt") }
+func (e endpoint) serve(w http.ResponseWriter, r *http.Request) error {
+	here, ok := e.origins.Lookup(r.Host)
+	if !ok {
+		return &pages.Error{Code: codeUnknownHost}
+	}
+	if !slices.Contains(e.methods, r.Method) {
+		w.Header().Set("Allow", strings.Join(e.methods, ", "))
+		return &pages.Error{Code: codeMethod}
+	}
+	return e.handle(w, r, here)
+}
 
-// LoginURL returns the absolute URL at which a program can tell its person to sign in.
-func (s *Starter) LoginURL(r *http.Request, back string) string { panic("unbuilt") }
+// Wait returns when the revocations have ended that answers to sign-outs left behind;
+// none takes longer than ten seconds. Call it once no request is served any more.
+func (f *Flows) Wait() { f.parting.Wait() }
 
-// RedirectURIs lists every redirect URI to register at a provider (for check).
-func (f *Flows) RedirectURIs(provider string) []string { panic("unbuilt") }
-
-// PostLogoutURIs lists every post-logout redirect URI to register at a provider (for check).
-func (f *Flows) PostLogoutURIs(provider string) []string { panic("unbuilt") }
-
-// Refresher implements sessions.Refresher over the providers.
-type Refresher map[string]*provider.Client
-
-// Refresh asks the identity's own provider.
-func (p Refresher) Refresh(ctx context.Context, who *identity.Identity) (*identity.Identity, error) {
-	panic("unbuilt")
+// redirect answers with a Location and nothing else: the body that [http.Redirect] writes would repeat
+// it, and it may hold a state or an ID token. No cache keeps it, and no Referer tells the
+// next site where the browser came from (AUT-8, P112, P188).
+func redirect(w http.ResponseWriter, status int, location string) error {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Location", location)
+	w.WriteHeader(status)
+	return nil
 }

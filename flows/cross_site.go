@@ -1,0 +1,56 @@
+package flows
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/doorward/doorward/internal/origin"
+	"github.com/doorward/doorward/internal/pages"
+)
+
+// ownRequest reports whether a request that changes something was made by a page of here, or by the
+// person (P184, S17). Browsers say so by Sec-Fetch-Site, older ones by Origin. A header that
+// no other site's page can send without asking first stands for programs. A request
+// that says nothing is not trusted: SameSite alone would leave neighbouring hosts free.
+func ownRequest(r *http.Request, here origin.Origin) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "same-origin", "none":
+		return true
+	case "":
+	default:
+		return false
+	}
+	if o := r.Header.Values("Origin"); len(o) > 0 {
+		return len(o) == 1 && o[0] == here.String()
+	}
+	return r.Header.Get("X-Requested-With") != ""
+}
+
+// consent is what a request to sign out may do at once.
+type consent int
+
+const (
+	refuse consent = iota // the zero value refuses
+	ask                   // show a page on which the person confirms
+	agreed
+)
+
+// mayEnd judges a request to sign out (CONTRACT §4, P130): a POST or a GET of our own or of a
+// neighbouring host, or of the person, is agreed; a navigation from elsewhere is asked about; an image or
+// a frame of another site, or a prefetch of our own link, ends nothing.
+func mayEnd(r *http.Request, here origin.Origin) consent {
+	if prefetch(r) {
+		return refuse
+	}
+	if ownRequest(r, here) || r.Header.Get("Sec-Fetch-Site") == "same-site" {
+		return agreed
+	}
+	if r.Method == http.MethodGet && pages.KindOf(r) == pages.Navigation {
+		return ask
+	}
+	return refuse
+}
+
+func prefetch(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch") || strings.Contains(r.Header.Get("Purpose"), "prefetch")
+}

@@ -1,0 +1,30 @@
+package flows
+
+import (
+	"net/http"
+
+	"github.com/doorward/doorward/internal/identity"
+	"github.com/doorward/doorward/internal/telemetry"
+)
+
+// finish is the end that all flows share: a session under a new id (P072, P086), and home.
+// The attempt was dropped before.
+func (f *Flows) finish(w http.ResponseWriter, r *http.Request, a *attempt, who *identity.Identity) error {
+	session, err := f.deps.Sessions.Start(w, r, who)
+	if err != nil {
+		return f.sessionError(err)
+	}
+	f.extendChain(w, a)
+	telemetry.From(w).Subject = who.Subject
+	f.deps.Log.InfoContext(r.Context(), "signed in", "login", a.login, "provider", a.provider,
+		"iss", who.Issuer, "sub", who.Subject, "session", session.ID, "host", a.here.Authority())
+	// 303, never 307: what came with this request must not be sent on (AUT-8). The code
+	// leaves the address bar (P112).
+	return redirect(w, http.StatusSeeOther, f.target(a.here, a.back))
+}
+
+// record notes for the access log which login a request is about.
+func record(w http.ResponseWriter, l *login) {
+	rec := telemetry.From(w)
+	rec.Login, rec.Provider = l.name, l.provider
+}
