@@ -37,6 +37,8 @@ type Config struct {
 	StrictAssertionAudience bool // client assertions must name the issuer and nothing else (rfc7523bis); else the token endpoint is good as well
 	OmitIss                 bool // neither announce nor send the iss parameter of RFC 9207
 
+	ShowPasswords bool // list users and passwords on the login page: for a demo
+
 	Control bool // serve POST /_control/misbehave and its like, for tests in another process; never on by default
 
 	Now        func() time.Time // = time.Now

@@ -50,8 +50,9 @@ type Sin struct {
 	DateSkew time.Duration     `json:"date_skew,omitempty"` // of the Date header
 
 	// In the answer.
-	Set    map[string]any      `json:"set,omitempty"`    // members of the JSON answer (discovery, JWKS, token, userinfo, introspection); null removes
-	Params map[string][]string `json:"params,omitempty"` // of the authorization response; none removes, two duplicate
+	Set     map[string]any      `json:"set,omitempty"`     // members of the JSON answer (discovery, JWKS, token, userinfo, introspection); null removes
+	Prepend []any               `json:"prepend,omitempty"` // keys put before the others of the JWKS
+	Params  map[string][]string `json:"params,omitempty"`  // of the authorization response; none removes, two duplicate
 
 	// In the ID token (at LogoutToken in the logout token, at UserInfo in the signed answer).
 	Claims      map[string]any `json:"claims,omitempty"`       // null removes

@@ -1,0 +1,141 @@
+package idp
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// assertionLifetime is how far ahead an assertion may expire: they are made for one request.
+const assertionLifetime = 5 * time.Minute
+
+// leeway is for clocks that differ.
+const leeway = 10 * time.Second
+
+func assertionAlgs() []string {
+	return []string{"RS256", "PS256", "ES256", "ES384", "EdDSA", "HS256", "HS384", "HS512"}
+}
+
+func algorithms(prefixHS bool) []jose.SignatureAlgorithm {
+	var out []jose.SignatureAlgorithm
+	for _, alg := range assertionAlgs() {
+		if strings.HasPrefix(alg, "HS") == prefixHS {
+			out = append(out, jose.SignatureAlgorithm(alg))
+		}
+	}
+	return out
+}
+
+type assertionClaims struct {
+	Issuer   string   `json:"iss"`
+	Subject  string   `json:"sub"`
+	Audience audience `json:"aud"`
+	ID       string   `json:"jti"`
+	Expires  *float64 `json:"exp"`
+	Issued   *float64 `json:"iat"`
+	Before   *float64 `json:"nbf"`
+}
+
+// audience is a string or a list of them.
+type audience []string
+
+func (a *audience) UnmarshalJSON(b []byte) error {
+	var one string
+	if json.Unmarshal(b, &one) == nil {
+		*a = audience{one}
+		return nil
+	}
+	return json.Unmarshal(b, (*[]string)(a))
+}
+
+// assertionKind reads, without trust, whom an assertion speaks for and which method it is.
+func assertionKind(assertion string) (subject, method string) {
+	for _, hs := range []bool{true, false} {
+		jws, err := jose.ParseSignedCompact(assertion, algorithms(hs))
+		if err != nil {
+			continue
+		}
+		var claims assertionClaims
+		_ = json.Unmarshal(jws.UnsafePayloadWithoutVerification(), &claims)
+		if hs {
+			return claims.Subject, "client_secret_jwt"
+		}
+		return claims.Subject, "private_key_jwt"
+	}
+	return "", "private_key_jwt"
+}
+
+// checkAssertion verifies a client assertion (RFC 7523 §3, OIDC Core §9).
+func (s *Server) checkAssertion(client *Client, assertion string) error {
+	payload, err := verifyAssertion(client, assertion)
+	if err != nil {
+		return err
+	}
+	var claims assertionClaims
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		return errors.New("client_assertion: malformed claims")
+	}
+	now := s.now()
+	switch {
+	case claims.Issuer != client.ID || claims.Subject != client.ID:
+		return errors.New("client_assertion: iss and sub must be the client_id")
+	case !s.isAudience(claims.Audience):
+		return fmt.Errorf("client_assertion: aud %v is not this provider", []string(claims.Audience))
+	case claims.Expires == nil || !now.Add(-leeway).Before(seconds(*claims.Expires)):
+		return errors.New("client_assertion: expired, or without exp")
+	case seconds(*claims.Expires).After(now.Add(assertionLifetime + leeway)):
+		return errors.New("client_assertion: exp is too far ahead")
+	case claims.Issued != nil && seconds(*claims.Issued).After(now.Add(leeway)):
+		return errors.New("client_assertion: iat is in the future")
+	case claims.Before != nil && seconds(*claims.Before).After(now.Add(leeway)):
+		return errors.New("client_assertion: nbf is in the future")
+	case claims.ID == "":
+		return errors.New("client_assertion: jti is missing")
+	}
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	s.state.sweep(now)
+	mark := client.ID + "\x00" + claims.ID
+	if until, seen := s.state.assertions[mark]; seen && now.Before(until) {
+		return errors.New("client_assertion: jti was used before")
+	}
+	s.state.assertions[mark] = seconds(*claims.Expires).Add(leeway)
+	return nil
+}
+
+func verifyAssertion(client *Client, assertion string) ([]byte, error) {
+	shared := client.AuthMethod == "client_secret_jwt"
+	jws, err := jose.ParseSignedCompact(assertion, algorithms(shared))
+	if err != nil {
+		return nil, errors.New("client_assertion: malformed, or signed with an algorithm of another method")
+	}
+	typ, _ := jws.Signatures[0].Protected.ExtraHeaders[jose.HeaderType].(string)
+	if typ != "" && !strings.EqualFold(typ, "JWT") && typ != "client-authentication+jwt" {
+		return nil, fmt.Errorf("client_assertion: typ %q", typ)
+	}
+	if shared {
+		if payload, err := jws.Verify([]byte(client.Secret)); err == nil {
+			return payload, nil
+		}
+	} else {
+		for _, key := range client.PublicKeys {
+			if payload, err := jws.Verify(key); err == nil {
+				return payload, nil
+			}
+		}
+	}
+	return nil, errors.New("client_assertion: wrong signature")
+}
+
+// isAudience: one value, the issuer; the token endpoint as of old unless StrictAssertionAudience.
+func (s *Server) isAudience(aud audience) bool {
+	return len(aud) == 1 && (aud[0] == s.config.Issuer || !s.config.StrictAssertionAudience && aud[0] == s.URL(Token))
+}
+
+func seconds(v float64) time.Time {
+	return time.Unix(0, 0).Add(time.Duration(v * float64(time.Second)))
+}

@@ -1,0 +1,148 @@
+package idp
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// maxRequest caps the body of a request.
+const maxRequest = 1 << 20
+
+// call is one request on its way.
+type call struct {
+	s           *Server
+	w           *answer
+	r           *http.Request
+	endpoint    string
+	query, form url.Values
+	bad         error // of parsing
+	sins        []Sin
+	record      *Request
+}
+
+func (s *Server) begin(w http.ResponseWriter, r *http.Request, endpoint string) *call {
+	c := &call{s: s, r: r, endpoint: endpoint}
+	c.w = &answer{ResponseWriter: w, call: c}
+	c.query, c.form, c.bad = parse(w, r)
+	c.record = &Request{
+		Endpoint: endpoint, Method: r.Method, URL: *r.URL, Query: c.query, Form: c.form,
+		Header: r.Header.Clone(), Time: s.now(),
+	}
+	s.records.add(c.record)
+	return c
+}
+
+// parse reads query and form. Semicolons, bad escapes and other content types are refused, not guessed at.
+func parse(w http.ResponseWriter, r *http.Request) (query, form url.Values, err error) {
+	query, err = url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return query, nil, refuse("invalid_request", "malformed query")
+	}
+	if r.Method != http.MethodPost {
+		return query, nil, nil
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
+	if err != nil {
+		return query, nil, &oauthError{Status: http.StatusRequestEntityTooLarge, Code: "invalid_request", Description: "body could not be read"}
+	}
+	if len(body) == 0 {
+		return query, url.Values{}, nil
+	}
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/x-www-form-urlencoded" {
+		return query, nil, refuse("invalid_request", "want Content-Type application/x-www-form-urlencoded")
+	}
+	if form, err = url.ParseQuery(string(body)); err != nil {
+		return query, form, refuse("invalid_request", "malformed form")
+	}
+	return query, form, nil
+}
+
+// end completes the record. A swallowed answer ends in a broken connection.
+func (c *call) end() {
+	c.s.records.note(func() {
+		c.record.Status = c.w.status
+		for _, sin := range c.sins {
+			c.record.Sins = append(c.record.Sins, sin.Name)
+		}
+	})
+	if c.w.swallow {
+		panic(http.ErrAbortHandler) // net/http closes the connection without a word
+	}
+}
+
+// noteClient puts into the record who the request claims to come from.
+func (c *call) noteClient(id, method string) {
+	c.s.records.note(func() { c.record.ClientID, c.record.ClientAuth = id, method })
+}
+
+// json answers JSON with the changes that sins make to its members.
+func (c *call) json(status int, members map[string]any) {
+	for _, sin := range c.sins {
+		change(members, sin.Set)
+	}
+	if code, ok := members["error"].(string); ok {
+		c.s.records.note(func() { c.record.Error = code })
+	}
+	body, err := json.Marshal(clean(members))
+	if err != nil {
+		body, status = []byte(`{"error":"server_error"}`), http.StatusInternalServerError
+	}
+	c.w.Header().Set("Content-Type", "application/json")
+	c.w.WriteHeader(status)
+	_, _ = c.w.Write(body)
+}
+
+// noStore is RFC 6749 §5.1.
+func (c *call) noStore() {
+	c.w.Header().Set("Cache-Control", "no-store")
+	c.w.Header().Set("Pragma", "no-cache")
+}
+
+// oauthError is an error of RFC 6749 §5.2 or of a page.
+type oauthError struct {
+	Status            int // = 400
+	Code, Description string
+	Challenge         string // WWW-Authenticate
+}
+
+func (e *oauthError) Error() string { return e.Code + ": " + e.Description }
+
+func refuse(code, format string, args ...any) *oauthError {
+	return &oauthError{Status: http.StatusBadRequest, Code: code, Description: fmt.Sprintf(format, args...)}
+}
+
+// fail answers an error: as a page where people are, as JSON where programs are.
+func (c *call) fail(err error) {
+	var e *oauthError
+	if !errors.As(err, &e) {
+		e = &oauthError{Status: http.StatusInternalServerError, Code: "server_error", Description: err.Error()}
+	}
+	if e.Challenge != "" {
+		c.w.Header().Set("WWW-Authenticate", e.Challenge)
+	}
+	c.noStore()
+	switch c.endpoint {
+	case Authorize, Login, Consent, EndSession:
+		c.errorPage(e)
+		return
+	}
+	members := map[string]any{"error": e.Code}
+	if e.Description != "" {
+		members["error_description"] = strings.Map(errorChars, e.Description)
+	}
+	c.json(e.Status, members)
+}
+
+// errorChars keeps to the alphabet of error_description (RFC 6749 §5.2).
+func errorChars(r rune) rune {
+	if r < 0x20 || r > 0x7e || r == '"' || r == '\\' {
+		return '?'
+	}
+	return r
+}
