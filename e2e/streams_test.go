@@ -54,7 +54,7 @@ func TestR9AWebSocketPassesBothWays(t *testing.T) {
 
 // The page of another site must not open a socket with the person's cookie: browsers send
 // Origin, and nobody but the server looks at it.
-func TestP050AWebSocketOfAnotherSiteIsRefused(t *testing.T) {
+func TestP179AWebSocketOfAnotherSiteIsRefused(t *testing.T) {
 	w := newWorld(t, providerOptions{})
 	tb := w.signedIn(t, newBrowser(t), "alice", "/")
 	other := newApp(t) // the same browser, another origin: 127.0.0.1 at another port
