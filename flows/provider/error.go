@@ -1,6 +1,10 @@
 package provider
 
-import "time"
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
 
 // Kind sorts failures by what must be answered (spec-digest §30).
 type Kind int
@@ -12,12 +16,40 @@ const (
 	Misconfigured             // invalid_client, unauthorized_client, unsupported…: 502, the operator must act
 )
 
+func (k Kind) String() string {
+	switch k {
+	case Unavailable:
+		return "unavailable"
+	case Refused:
+		return "refused"
+	case Misbehaved:
+		return "misbehaved"
+	case Misconfigured:
+		return "misconfigured"
+	}
+	return "Kind(" + strconv.Itoa(int(k)) + ")"
+}
+
 // Error is every failure of a Client.
+//
+// Code is the OAuth error code that the provider sent, or one of these words of ours:
+//
+//	unreachable timeout canceled tls_untrusted server_error rate_limited   the connection (Unavailable)
+//	redirect_refused too_large bad_status bad_response                     the answer
+//	issuer_mismatch bad_discovery bad_endpoint no_endpoint no_client       what discovery and configuration give
+//	assertion_unreadable reserved_parameter incomplete_request             what we were told to send
+//	malformed_token bad_type bad_alg bad_signature keys_unavailable        the token as such
+//	bad_issuer bad_audience bad_azp bad_subject bad_claims                 whose it is
+//	token_expired token_not_yet_valid token_too_old                        its times
+//	bad_nonce bad_at_hash bad_c_hash bad_auth_time bad_acr                 the login it belongs to
+//	not_an_access_token token_bound                                        a bearer token of the wrong kind
+//	id_token_missing userinfo_refused userinfo_subject claims_too_large    the identity
+//	no_refresh_token                                                       nothing to refresh with
 type Error struct {
 	Kind       Kind
 	Code       string        // OAuth error code, or a word of ours ("bad_nonce", "bad_signature", "bad_issuer" …)
 	Detail     string        // for the log: what was expected and what came; never a token
-	RetryAfter time.Duration // with Unavailable
+	RetryAfter time.Duration // with Unavailable; 0 = not known
 	Err        error
 }
 
@@ -33,3 +65,29 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+func fail(k Kind, code, format string, args ...any) *Error {
+	return &Error{Kind: k, Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// shown makes foreign text fit for a log line: quoted, ASCII, at most 100 bytes of it.
+func shown(s string) string {
+	const most = 100
+	if len(s) > most {
+		return strconv.QuoteToASCII(s[:most]) + "…"
+	}
+	return strconv.QuoteToASCII(s)
+}
+
+// word makes foreign text usable as a Code: a short OAuth error code (RFC 6749 §5.2), or nothing.
+func word(s string) string {
+	if len(s) > 64 {
+		return ""
+	}
+	for _, c := range []byte(s) {
+		if c <= ' ' || c > '~' || c == '"' || c == '\\' {
+			return ""
+		}
+	}
+	return s
+}

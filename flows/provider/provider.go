@@ -2,14 +2,12 @@ package provider
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/url"
 	"time"
 
-	"github.com/doorward/doorward/internal/identity"
+	"github.com/doorward/doorward/internal/seal"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/sessions/store"
 )
@@ -24,10 +22,10 @@ type Config struct {
 	ClientAuth     string        // "" = from discovery
 	// private_key_jwt, tls_client_auth, assertion_file:
 	PrivateKeyPEM           secret.String
-	PrivateKeyID            string // kid
+	PrivateKeyID            string // kid; "" = the key's thumbprint (RFC 7638)
 	PrivateKeyAlg           string // "" = by key
 	AssertionAudience       string // "issuer" (default) or "token_endpoint"
-	CertificatePEM          []byte // client certificate chain
+	CertificatePEM          []byte // client certificate chain; without CertificateKeyPEM it only gives private_key_jwt its x5t headers
 	CertificateKeyPEM       secret.String
 	AssertionFile           string // path, re-read at each call
 	CAPEM                   []byte // further trusted roots for this provider
@@ -36,6 +34,7 @@ type Config struct {
 	Discovery               bool
 	AccessTokens            string     // "jwt" or "introspect"
 	SigningAlgs             []string   // nil = RS256 and whatever asymmetric algorithms discovery lists
+	TrustedAudiences        []string   // audiences beside ours that an ID token may name, if its azp is ours (IDT-3); none by default
 	UserInfo                string     // "auto" (when wanted claims are missing), "always", "never"
 	GroupsClaim             string     // dotted path; = "groups"
 	AuthorizationParams     url.Values // fixed extra parameters of the authorization request
@@ -51,106 +50,77 @@ type Endpoints struct {
 // Deps are what a Client is built on.
 type Deps struct {
 	Store store.Store // last good discovery document and keys, so that a restart survives an outage; may be nil
-	Now   func() time.Time
-	Log   *slog.Logger
-	Dial  func(ctx context.Context, network, address string) (conn net.Conn, err error) // nil = net.Dialer; tests over memory
+	// Ring seals what lies in Store: without it, whoever can write to a shared store can give
+	// us keys of theirs as the provider's. nil only where the store is this machine's own.
+	Ring *seal.Ring
+	Now  func() time.Time
+	Log  *slog.Logger
+	Dial func(ctx context.Context, network, address string) (conn net.Conn, err error) // nil = net.Dialer; tests over memory
 }
 
-// Client is Doorward as the client of one provider.
-type Client struct{}
+// Client is Doorward as the client of one provider. It is safe for concurrent use.
+type Client struct {
+	conf   Config
+	signer *signer // private_key_jwt and client_secret_jwt; nil with other methods
+
+	back      *backchannel
+	discovery *document[*metadata] // nil without discovery
+	fixed     *metadata            // without discovery
+	keyring   *keyring
+
+	store store.Store
+	ring  *seal.Ring
+	now   func() time.Time
+	log   *slog.Logger
+}
 
 // New validates and never touches the network.
-func New(Config, Deps) (*Client, error) { panic("unbuilt") }
-
-func (c *Client) Name() string   { panic("unbuilt") }
-func (c *Client) Issuer() string { panic("unbuilt") }
-
-// Ready discovers if need be and says why not, as a *Error of kind Unavailable or Misconfigured.
-func (c *Client) Ready(ctx context.Context) error { panic("unbuilt") }
-
-// AuthorizationRequest is what varies between two logins.
-type AuthorizationRequest struct {
-	RedirectURI, State, Nonce, CodeChallenge string   // S256 challenge
-	ResponseType, ResponseMode               string   // "" = code, query
-	Scopes                                   []string // nil = the provider's
-	Extra                                    url.Values
+func New(conf Config, deps Deps) (*Client, error) {
+	conf = conf.withDefaults()
+	parts, err := conf.check()
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{conf: conf, signer: parts.signer, store: deps.Store, ring: deps.Ring, now: deps.Now, log: deps.Log}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	c.log = c.log.With("provider", conf.Name)
+	u, _ := url.Parse(conf.Issuer) // check has parsed it
+	c.back = newBackchannel(parts.roots, parts.certificate, deps.Dial, u.Hostname(), c.now)
+	c.keyring = &keyring{document: c.newKeys}
+	if !conf.Discovery {
+		c.fixed = new(metadata)
+		c.fixed.override(conf.Endpoints)
+		return c, nil
+	}
+	c.discovery = &document[*metadata]{
+		name: "discovery document",
+		get:  c.getDiscovery,
+		parse: func(body []byte) (*metadata, error) {
+			return parseMetadata(&c.conf, body)
+		},
+		maxAge: discoveryAge,
+		shelf:  shelf{c.store, c.ring, shelfKey("discovery", conf.Issuer)},
+		now:    c.now, log: c.log,
+	}
+	return c, nil
 }
 
-// AuthorizationURL returns where to send the browser.
-func (c *Client) AuthorizationURL(ctx context.Context, r AuthorizationRequest) (string, error) {
-	panic("unbuilt")
+func (c *Client) Name() string   { return c.conf.Name }
+func (c *Client) Issuer() string { return c.conf.Issuer }
+
+// Close gives idle connections back. The Client still works afterwards; a reload closes
+// the one that it replaces.
+func (c *Client) Close() { c.back.client.CloseIdleConnections() }
+
+// secrets returns the client secrets in the order in which they are tried.
+func (c *Client) secrets() []secret.String {
+	if c.conf.PreviousSecret.IsZero() {
+		return []secret.String{c.conf.ClientSecret}
+	}
+	return []secret.String{c.conf.ClientSecret, c.conf.PreviousSecret}
 }
-
-// CheckIssuer applies RFC 9207 to the iss parameters of an authorization response (ISS-1, ISS-2, ISS-3).
-func (c *Client) CheckIssuer(ctx context.Context, iss []string) error { panic("unbuilt") }
-
-// Response is an answer of the token endpoint.
-type Response struct {
-	identity.Tokens
-	Raw json.RawMessage
-}
-
-// Grant is the one token-endpoint client of all flows: form holds grant_type and its
-// parameters, Grant adds client authentication. It never retries a request that may have
-// reached the server, but for the previous secret on invalid_client.
-func (c *Client) Grant(ctx context.Context, form url.Values) (*Response, error) { panic("unbuilt") }
-
-// Expect says what a login's answer must fit.
-type Expect struct {
-	Login        string // name for the identity
-	Nonce        string // "" only with NoNonce
-	NoNonce      bool   // device, CIBA, password, refresh
-	MaxAge       time.Duration
-	ACR          []string
-	Code         secret.String      // hybrid: c_hash must fit
-	FrontChannel bool               // at_hash is required if there is an access token
-	Same         *identity.Identity // refresh: issuer and subject must be these
-}
-
-// Identify is the choke point (S8): it checks the ID token of a token response in every
-// respect, asks userinfo where configured, and builds the identity. Nothing else does.
-func (c *Client) Identify(ctx context.Context, r *Response, e Expect) (*identity.Identity, error) {
-	panic("unbuilt")
-}
-
-// Refresh implements sessions.Refresher for one provider: it wraps sessions.ErrRefused via Error kind Refused with code invalid_grant.
-func (c *Client) Refresh(ctx context.Context, who *identity.Identity) (*identity.Identity, error) {
-	panic("unbuilt")
-}
-
-// AccessExpect says what a bearer token must fit.
-type AccessExpect struct {
-	Audience []string // one of these must be in aud
-}
-
-// VerifyAccessToken checks a JWT access token (RFC 9068 and ordinary ones) by the same validate as ID tokens.
-func (c *Client) VerifyAccessToken(ctx context.Context, token secret.String, e AccessExpect) (*identity.Identity, error) {
-	panic("unbuilt")
-}
-
-// Revoke revokes a token (RFC 7009); a provider without the endpoint is no error.
-func (c *Client) Revoke(ctx context.Context, token secret.String, hint string) error {
-	panic("unbuilt")
-}
-
-// EndSession are the parameters of RP-initiated logout.
-type EndSession struct {
-	IDTokenHint           secret.String
-	PostLogoutRedirectURI string
-	State                 string
-}
-
-// EndSessionURL returns where to send the browser to log out at the provider, or "" if
-// the provider has no such endpoint. A hint that would make the URL longer than 4 kB is left out (LO-1).
-func (c *Client) EndSessionURL(ctx context.Context, e EndSession) (string, error) { panic("unbuilt") }
-
-// Finding is one result of Probe.
-type Finding struct {
-	OK   bool
-	Text string // plain words
-}
-
-// Probe asks the provider what `check --online` wants to know.
-func (c *Client) Probe(ctx context.Context, redirectURIs []string) []Finding { panic("unbuilt") }
-
-var _ = http.MethodGet

@@ -1,0 +1,157 @@
+package provider
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/doorward/doorward/internal/identity"
+	"github.com/doorward/doorward/internal/secret"
+)
+
+// AccessExpect says what a bearer token must fit.
+type AccessExpect struct {
+	Audience []string // one of these must be in aud
+}
+
+// VerifyAccessToken checks a JWT access token (RFC 9068 and ordinary ones) by the same
+// validate as ID tokens. The caller is responsible for having chosen this provider by iss.
+// Failures that are the token's fault have kind Misbehaved and are answered with 401.
+func (c *Client) VerifyAccessToken(ctx context.Context, token secret.String, e AccessExpect) (*identity.Identity, error) {
+	if len(e.Audience) == 0 { // without an audience any token of the issuer would do (P120)
+		return nil, fail(Misconfigured, "bad_audience", "no audience is configured")
+	}
+	m, err := c.metadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	algs := slices.DeleteFunc(slices.Clone(c.accessAlgs(m)), func(alg string) bool { return alg == "HS256" })
+	t, err := c.validate(ctx, token.Reveal(), algs, accessTokenType, checkRequired, e.checkAudience, c.checkIsAccessToken, checkUnbound)
+	if err != nil {
+		return nil, err
+	}
+	end, _, _ := t.claims.date("exp")
+	scopes := scopesOf(t.claims)
+	who, err := c.identity(t.claims, "", &identity.Tokens{
+		AccessToken: token, TokenType: "Bearer", Scope: strings.Join(scopes, " "), ReceivedAt: c.now(), Expiry: end,
+	})
+	if err != nil {
+		return nil, err
+	}
+	who.Scopes, who.Client = scopes, clientOf(t.claims)
+	who.Machine = machine(t.claims, who.Client)
+	return who, nil
+}
+
+// accessAlgs is the allow-list for access tokens: the configured one, or that of ID tokens
+// and ES256: providers announce nothing about access tokens (RFC 9068 §4 step 4 wants RS256).
+func (c *Client) accessAlgs(m *metadata) []string {
+	algs := c.algorithms(m)
+	if len(c.conf.SigningAlgs) == 0 && !slices.Contains(algs, "ES256") {
+		algs = append(slices.Clone(algs), "ES256")
+	}
+	return algs
+}
+
+func accessTokenType(t *jwt) error {
+	if !t.isAccessToken() && !t.isPlain() {
+		return fail(Misbehaved, "bad_type", "an access token has typ at+jwt, JWT or none, this one %s", shown(t.typ))
+	}
+	return nil
+}
+
+// checkRequired wants what RFC 9068 §2.2 demands of a token that says it follows it (RS-3).
+func checkRequired(t *jwt) error {
+	if !t.isAccessToken() {
+		return nil
+	}
+	for _, name := range []string{"client_id", "jti"} {
+		if s, err := t.claims.str(name); err != nil || s == "" {
+			return fail(Misbehaved, "bad_claims", "%s: missing, or no string (RFC 9068 §2.2)", name)
+		}
+	}
+	if _, ok, err := t.claims.date("iat"); err != nil || !ok {
+		return fail(Misbehaved, "bad_claims", "iat: missing, or no date (RFC 9068 §2.2)")
+	}
+	return nil
+}
+
+func (e AccessExpect) checkAudience(t *jwt) error {
+	aud, err := t.audience()
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(aud, func(a string) bool { return slices.Contains(e.Audience, a) }) {
+		return fail(Misbehaved, "bad_audience", "expected one of %q, got %s", e.Audience, shown(strings.Join(aud, " ")))
+	}
+	return nil
+}
+
+// checkIsAccessToken refuses tokens of another kind that carry no telling typ: ID tokens
+// above all (RS-4, P121).
+func (c *Client) checkIsAccessToken(t *jwt) error {
+	if t.isAccessToken() {
+		return nil
+	}
+	no := func(why string) error { return fail(Misbehaved, "not_an_access_token", "%s", why) }
+	for _, name := range []string{"nonce", "at_hash", "c_hash", "events"} {
+		if t.claims.has(name) {
+			return no("it has the claim " + name + ", as ID and logout tokens have")
+		}
+	}
+	switch strings.ToLower(t.claims.text("typ")) { // Keycloak names the kind in the claims
+	case "id", "refresh", "offline", "logout":
+		return no("its claim typ is " + shown(t.claims.text("typ")))
+	}
+	if use := t.claims.text("token_use"); use != "" && use != "access" { // Cognito
+		return no("its claim token_use is " + shown(use))
+	}
+	if aud, err := t.audience(); err == nil && len(aud) == 1 && aud[0] == c.conf.ClientID && c.conf.ClientID != "" {
+		for _, name := range []string{"scope", "scp", "client_id", "cid", "appid", "roles", "permissions"} {
+			if t.claims.has(name) {
+				return nil
+			}
+		}
+		return no("it is for this client alone and names no scope or client, as ID tokens do")
+	}
+	return nil
+}
+
+// checkUnbound refuses a token that is bound to a key: whoever sends it as a plain Bearer
+// has not shown that key (RS-9).
+func checkUnbound(t *jwt) error {
+	if t.claims.has("cnf") {
+		return fail(Misbehaved, "token_bound", "it is bound to a key (cnf) and was sent as a plain Bearer")
+	}
+	return nil
+}
+
+// scopesOf reads scope (RFC 9068 §2.2.3), or scp in the dialects of Entra and Okta (RS-5).
+func scopesOf(o object) []string {
+	if s := o.text("scope"); s != "" {
+		return strings.Fields(s)
+	}
+	list, err := o.strings("scp", true)
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(strings.Join(list, " "))
+}
+
+func clientOf(o object) string {
+	for _, name := range []string{"client_id", "azp", "cid", "appid"} {
+		if s := o.text(name); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// machine tells a service account: the subject is the client itself (RFC 9068 §2.2), or
+// the provider says so in its own words (Auth0, Entra, Keycloak).
+func machine(o object, client string) bool {
+	return client != "" && o.text("sub") == client ||
+		o.text("gty") == "client-credentials" ||
+		o.text("idtyp") == "app" ||
+		client != "" && o.text("preferred_username") == "service-account-"+strings.ToLower(client)
+}

@@ -1,0 +1,234 @@
+package provider
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/internal/identity"
+	"github.com/doorward/doorward/internal/secret"
+)
+
+// Response is an answer of the token endpoint. Like the tokens in it, it cannot be
+// printed: Raw is read, not shown.
+type Response struct {
+	identity.Tokens
+	Raw json.RawMessage
+}
+
+// Format keeps Raw out of everything that fmt prints (S10).
+func (r Response) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[token response]")) }
+
+// MarshalJSON keeps Raw out of JSON.
+func (r Response) MarshalJSON() ([]byte, error) { return []byte(`"[token response]"`), nil }
+
+// LogValue keeps Raw out of structured logs.
+func (r Response) LogValue() slog.Value { return slog.StringValue("[token response]") }
+
+// Grant is the one token-endpoint client of all flows: form holds grant_type and its
+// parameters, Grant adds client authentication. It never retries a request that may have
+// reached the server, but for the previous secret on invalid_client. Failures are *Error:
+// what the table in classify says, Unavailable for the network, 429 and 5xx, Misbehaved
+// for an answer that is none.
+func (c *Client) Grant(ctx context.Context, form url.Values) (*Response, error) {
+	m, err := c.metadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a, err := c.send(ctx, m, "token_endpoint", func(e *Endpoints) *string { return &e.Token }, form)
+	if err != nil {
+		return nil, err
+	}
+	now := c.now()
+	if e := a.trouble("the token endpoint", now); e != nil {
+		return nil, e
+	}
+	r, err := parseTokenResponse(a, now, c.sent(form))
+	if err != nil {
+		return nil, c.explained(err)
+	}
+	return r, nil
+}
+
+// sent lists what of a request must not come back to light in an error: some providers
+// repeat a token or a password in error_description.
+func (c *Client) sent(form url.Values) []string {
+	out := []string{c.conf.ClientSecret.Reveal(), c.conf.PreviousSecret.Reveal()}
+	for name, values := range form {
+		switch name {
+		case "grant_type", "scope", "redirect_uri", "audience", "resource", "token_type_hint":
+		default:
+			out = append(out, values...)
+		}
+	}
+	return out
+}
+
+// explained adds what we know about the clocks to a refusal that clocks can cause.
+func (c *Client) explained(err error) error {
+	if e, ok := err.(*Error); ok && (e.Code == "invalid_client" || e.Code == "invalid_grant") {
+		e.Detail += c.back.skew.hint()
+	}
+	return err
+}
+
+// refusal reads an error answer (RFC 6749 §5.2). What repeats a part of the request is
+// left out.
+func refusal(where string, status int, o object, sent []string) *Error {
+	code, text := o.text("error"), o.text("error_description")
+	for _, s := range sent {
+		if len(s) < 4 {
+			continue
+		}
+		if strings.Contains(code, s) {
+			code = ""
+		}
+		if strings.Contains(text, s) {
+			text = "[a text that repeats the request]"
+		}
+	}
+	if word(code) == "" {
+		return fail(Misbehaved, "bad_response", "%s answered %d without an error code", where, status)
+	}
+	return fail(classify(code), code, "%s says %s", where, shown(text))
+}
+
+// classify sorts OAuth error codes by what must be answered: Misconfigured is what only
+// the operator can mend, Unavailable passes by itself, and everything else is the
+// provider's no to this one request.
+func classify(code string) Kind {
+	switch code {
+	case "invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_request", "invalid_scope", "invalid_target",
+		"unsupported_response_type", "unsupported_token_type", "invalid_authorization_details", "invalid_dpop_proof", "use_dpop_nonce":
+		return Misconfigured
+	case "server_error", "temporarily_unavailable":
+		return Unavailable
+	}
+	return Refused
+}
+
+// parseTokenResponse reads the answer of a token endpoint (RFC 6749 §5). It is tolerant
+// where servers are known to differ (case of token_type, numbers in quotes, a missing
+// content type) and strict elsewhere.
+func parseTokenResponse(a *answer, now time.Time, sent []string) (*Response, error) {
+	if !a.json() {
+		return nil, fail(Misbehaved, "bad_response", "the token endpoint answered %d with %s, not JSON: is it the right URL?", a.status, shown(a.media))
+	}
+	o, err := parseObject(a.body)
+	if err != nil {
+		return nil, fail(Misbehaved, "bad_response", "the token endpoint's answer (%d): %v", a.status, err)
+	}
+	if a.status != http.StatusOK || o.has("error") { // some answer errors with 200
+		return nil, refusal("the token endpoint", a.status, o, sent)
+	}
+	t, err := readTokens(o, now)
+	if err != nil {
+		return nil, fail(Misbehaved, "bad_response", "the token endpoint's answer: %v", err)
+	}
+	return &Response{Tokens: *t, Raw: a.body}, nil
+}
+
+func readTokens(o object, now time.Time) (*identity.Tokens, error) {
+	t := &identity.Tokens{ReceivedAt: now}
+	for name, to := range map[string]*secret.String{"access_token": &t.AccessToken, "refresh_token": &t.RefreshToken, "id_token": &t.IDToken} {
+		s, err := o.str(name)
+		switch {
+		case err != nil:
+			return nil, err
+		case s == "" && name != "access_token":
+		case len(s) > maxToken:
+			return nil, fmt.Errorf("%s has more than %d bytes", name, maxToken)
+		case !printable(s): // it becomes part of a header
+			return nil, fmt.Errorf("%s is missing, empty or holds control characters", name)
+		default:
+			*to = secret.New(s)
+		}
+	}
+	var err error
+	if t.Scope, err = o.str("scope"); err != nil {
+		return nil, err
+	}
+	if t.IssuedTokenType, err = o.str("issued_token_type"); err != nil {
+		return nil, err
+	}
+	if t.TokenType, err = tokenType(o, t.IssuedTokenType); err != nil {
+		return nil, err
+	}
+	if t.Expiry, err = expiry(o, now, "expires_in"); err != nil {
+		return nil, err
+	}
+	if t.Expiry.IsZero() {
+		t.Expiry = ownExpiry(t.AccessToken)
+	}
+	for _, name := range []string{"refresh_expires_in", "refresh_token_expires_in"} { // Keycloak; GitHub, Azure B2C
+		if t.RefreshExpiry.IsZero() {
+			if t.RefreshExpiry, err = expiry(o, now, name); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return t, nil
+}
+
+// tokenType accepts Bearer in any case (RFC 6749 §5.1); N_A only where the answer of a
+// token exchange says that what it holds is no access token (RFC 8693 §2.2.1). A type
+// that we cannot use as asked, such as DPoP without a proof of ours, is refused (§7.1).
+func tokenType(o object, issued string) (string, error) {
+	s, err := o.str("token_type")
+	switch {
+	case err != nil:
+		return "", err
+	case strings.EqualFold(s, "Bearer"):
+		return "Bearer", nil
+	case strings.EqualFold(s, "N_A") && issued != "":
+		return "N_A", nil
+	}
+	return "", fmt.Errorf("token_type is %s, not Bearer", shown(s))
+}
+
+// longest bounds lifetimes that are meant as "for ever" and would overflow.
+const longest = 10 * 365 * 24 * time.Hour
+
+// expiry turns a number of seconds into a time; nothing or 0 means not known.
+func expiry(o object, now time.Time, name string) (time.Time, error) {
+	n, ok, err := o.number(name, true)
+	if err != nil || !ok || n == 0 {
+		return time.Time{}, err
+	}
+	if n < 0 {
+		return time.Time{}, fmt.Errorf("%s is negative", name)
+	}
+	d := longest
+	if n < longest.Seconds() {
+		d = time.Duration(n * float64(time.Second))
+	}
+	return now.Add(d), nil
+}
+
+// ownExpiry looks into an access token that is a JWT for its end (TOK-4). It is only used
+// to plan the next refresh; no decision trusts it.
+func ownExpiry(token secret.String) time.Time {
+	parts := strings.Split(token.Reveal(), ".")
+	if len(parts) != 3 {
+		return time.Time{}
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return time.Time{}
+	}
+	o, err := parseObject(payload)
+	if err != nil {
+		return time.Time{}
+	}
+	end, _, err := o.date("exp")
+	if err != nil {
+		return time.Time{}
+	}
+	return end
+}
