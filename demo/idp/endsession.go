@@ -38,6 +38,8 @@ func (s *Server) serveEndSession(c *call) error {
 		s.state.mu.Lock()
 		s.state.endSession(current)
 		s.state.mu.Unlock()
+		// Only now: a POST of another site comes without the cookie and must not clear it.
+		s.setCookie(c, "session", "", -1)
 		s.notify(c.r.Context(), []*session{current})
 	default:
 		if client := s.clients[hint.client]; client != nil && client.RequireIDHint && params.Get("id_token_hint") == "" {
@@ -49,7 +51,6 @@ func (s *Server) serveEndSession(c *call) error {
 			Action: s.URL(EndSession), User: current.user.Username, Confirm: current.id, Params: params,
 		})
 	}
-	s.setCookie(c, "session", "", -1)
 	if back == "" {
 		return c.page(http.StatusOK, "signed_out", nil)
 	}
