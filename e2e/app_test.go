@@ -92,6 +92,7 @@ func (a *app) webSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer conn.CloseNow()
+	conn.SetReadLimit(1 << 20)
 	for {
 		kind, message, err := conn.Read(r.Context())
 		if err != nil {

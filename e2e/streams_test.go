@@ -15,7 +15,11 @@ func TestR9AnEventStreamPassesEventByEvent(t *testing.T) {
 		await new Promise((ok, no) => { source.onopen = ok; source.onerror = () => no(new Error("no stream")); });
 		return null;`)
 	for _, text := range []string{"one", "two", "three"} {
-		w.app.push <- text
+		select {
+		case w.app.push <- text:
+		case <-time.After(patience):
+			t.Fatal("the app has no stream open")
+		}
 		// Nothing follows until this one has arrived: a gateway that collects would hang here.
 		if !eventually(func() bool {
 			seen := script[[]string](tb, "return seen")
@@ -33,7 +37,10 @@ func TestR9AWebSocketPassesBothWays(t *testing.T) {
 	tb := w.signedIn(t, newBrowser(t), "alice", "/")
 	echoed := script[[]string](tb, `
 		const socket = new WebSocket(location.origin.replace("http", "ws") + "/websocket");
-		const next = () => new Promise((ok) => socket.onmessage = (e) => ok(e.data));
+		const next = () => new Promise((ok, no) => {
+			socket.onmessage = (e) => ok(e.data);
+			socket.onclose = (e) => no(new Error("closed: " + e.code + " " + e.reason));
+		});
 		await new Promise((ok, no) => { socket.onopen = ok; socket.onerror = () => no(new Error("no socket")); });
 		const seen = [];
 		for (const text of ["hello", "ünï", "x".repeat(100000)]) {
