@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +28,25 @@ type browser struct {
 // further --host-resolver-rules.
 func newBrowser(t *testing.T, rules ...string) *browser {
 	t.Helper()
+	return startBrowser(t, t.TempDir(), rules...)
+}
+
+// newBrowserWithoutCookiesOf starts one whose owner has forbidden one site to keep cookies.
+func newBrowserWithoutCookiesOf(t *testing.T, origin string) *browser {
+	t.Helper()
+	profile := t.TempDir()
+	settings := fmt.Sprintf(`{"profile": {"content_settings": {"exceptions": {"cookies": {"%s,*": {"setting": 2}}}}}}`, origin)
+	if err := os.Mkdir(filepath.Join(profile, "Default"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(profile, "Default", "Preferences"), []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return startBrowser(t, profile)
+}
+
+func startBrowser(t *testing.T, profile string, rules ...string) *browser {
+	t.Helper()
 	path, err := chromium()
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +56,7 @@ func newBrowser(t *testing.T, rules ...string) *browser {
 	rules = append(rules, "MAP * ~NOTFOUND", "EXCLUDE localhost", "EXCLUDE *.localhost", "EXCLUDE 127.0.0.1")
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.IgnoreCertErrors,
-		chromedp.UserDataDir(t.TempDir()),
+		chromedp.UserDataDir(profile),
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("host-resolver-rules", strings.Join(rules, ", ")),

@@ -61,6 +61,21 @@ func TestAPersonSignsInAndLandsOnThePageTheyAskedFor(t *testing.T) {
 			t.Errorf("%d grants: %+v", n, w.provider.events(t))
 		}
 	})
+	t.Run("S10 nothing secret is written", func(t *testing.T) {
+		written := strings.Join(w.gateway.output(), "\n")
+		for what, secret := range map[string]string{
+			"the access token":  strings.TrimPrefix(got.Header.Get("Authorization"), "Bearer "),
+			"the session":       tb.cookies(w.gateway.origin + "/")[0].Value,
+			"the client secret": clientSecret,
+			"a code":            "code=",
+			"a state":           "state=",
+			"the query":         "sort=-date",
+		} {
+			if strings.Contains(written, secret) {
+				t.Errorf("the log holds %s (%q)", what, secret)
+			}
+		}
+	})
 	t.Run("the next page needs no sign-in", func(t *testing.T) {
 		tb.forget()
 		tb.open(w.gateway.origin + "/next")

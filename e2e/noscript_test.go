@@ -1,0 +1,22 @@
+package e2e
+
+import (
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+func TestASignInNeedsNoScript(t *testing.T) {
+	w := newWorld(t, providerOptions{})
+	tb := newBrowser(t).tab(t)
+	if _, err := chromedp.Call(tb.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+		t.Fatal(err)
+	}
+	tb.open(w.gateway.origin + "/page?x=1")
+	w.signIn(tb, "alice")
+	tb.waitURL(w.gateway.origin + "/page?x=1")
+	if got := w.app.last(t, "/page?x=1").Header.Get("X-Forwarded-User"); got != "alice" {
+		t.Errorf("the app saw %q", got)
+	}
+}
