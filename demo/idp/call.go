@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -65,15 +66,24 @@ func parse(w http.ResponseWriter, r *http.Request) (query, form url.Values, err 
 
 // end completes the record. A swallowed answer ends in a broken connection.
 func (c *call) end() {
-	c.s.records.note(func() {
-		c.record.Status = c.w.status
-		for _, sin := range c.sins {
-			c.record.Sins = append(c.record.Sins, sin.Name)
-		}
-	})
+	c.s.records.note(func() { c.record.Status = c.w.status })
 	if c.w.swallow {
 		panic(http.ErrAbortHandler) // net/http closes the connection without a word
 	}
+}
+
+// take adds the sins that are due at an endpoint and returns them.
+func (c *call) take(endpoint string, params ...url.Values) []Sin {
+	sins := c.s.sins.take(endpoint, params...)
+	c.sins = append(c.sins, sins...)
+	c.s.records.note(func() {
+		names := slices.Clone(c.record.Sins) // others may hold the old list
+		for _, sin := range sins {
+			names = append(names, sin.Name)
+		}
+		c.record.Sins = names
+	})
+	return sins
 }
 
 // noteClient puts into the record who the request claims to come from.

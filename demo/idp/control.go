@@ -2,6 +2,7 @@ package idp
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -51,7 +52,11 @@ func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		writeControl(w, deliveries)
+		list := []map[string]any{}
+		for _, d := range deliveries {
+			list = append(list, map[string]any{"client_id": d.ClientID, "uri": d.URI, "status": d.Status, "error": fmt.Sprint(d.Err)})
+		}
+		writeControl(w, list)
 		return
 	case "GET requests":
 		var endpoints []string

@@ -2,6 +2,7 @@ package idp
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -31,7 +32,7 @@ func (s *Server) serveEndSession(c *call) error {
 		return err
 	}
 	current := s.sessionOf(c)
-	confirmed := c.r.Method == http.MethodPost && current != nil && params.Get("confirm") == current.id
+	confirmed := c.r.Method == http.MethodPost && current != nil && params.Get("confirm") == current.confirmation()
 	switch {
 	case current == nil:
 	case confirmed, hint.subject == current.user.Subject && (hint.sid == "" || hint.sid == current.id):
@@ -45,10 +46,11 @@ func (s *Server) serveEndSession(c *call) error {
 		if client := s.clients[hint.client]; client != nil && client.RequireIDHint && params.Get("id_token_hint") == "" {
 			return refuse("invalid_request", "id_token_hint is missing")
 		}
+		params = maps.Clone(params)
 		params.Del("id_token_hint") // too long for a form, and of no more use
 		params.Set("client_id", hint.client)
 		return c.page(http.StatusOK, "logout", logoutPage{
-			Action: s.URL(EndSession), User: current.user.Username, Confirm: current.id, Params: params,
+			Action: s.URL(EndSession), User: current.user.Username, Confirm: current.confirmation(), Params: params,
 		})
 	}
 	if back == "" {
@@ -58,6 +60,9 @@ func (s *Server) serveEndSession(c *call) error {
 	c.redirect(back)
 	return nil
 }
+
+// confirmation is what only our own page knows: clients know the id of the session, as sid.
+func (s *session) confirmation() string { return halfHash("RS256", "sign out "+s.cookie) }
 
 type logoutPage struct {
 	Action, User, Confirm string

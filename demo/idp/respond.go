@@ -24,8 +24,7 @@ func (c *call) respond(req *authRequest, params url.Values) error {
 	if !c.s.config.OmitIss {
 		params.Set("iss", c.s.config.Issuer)
 	}
-	sins := c.s.sins.take(Response, req.params)
-	for _, sin := range sins {
+	for _, sin := range c.take(Response, req.params) {
 		if sin.Error != "" {
 			params.Del("code")
 			params.Set("error", sin.Error)
@@ -35,7 +34,6 @@ func (c *call) respond(req *authRequest, params url.Values) error {
 			params[name] = values
 		}
 	}
-	c.sins = append(c.sins, sins...)
 	c.noStore()
 	c.w.Header().Set("Referrer-Policy", "no-referrer")
 	target, err := url.Parse(req.redirectURI)

@@ -117,7 +117,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case c.bad != nil:
 		c.fail(c.bad)
 	default:
-		c.sins = s.sins.take(e.name, c.query, c.form)
+		c.take(e.name, c.query, c.form)
 		if c.instead() {
 			return
 		}
