@@ -1,2 +1,16 @@
-// Package proxy is described in docs/architecture.md.
+// Package proxy is the sentence that Doorward is named after: a request becomes an
+// identity, an identity becomes a credential, a credential goes upstream.
+//
+// [Gateway] takes each request through the same steps: canonical (one view of the
+// request, cleaned headers, a known host), Find (a route), decide (who is it, may they
+// pass), challenge (how to sign in) or credential (what the upstream shall see), forward.
+// Everything that can fail happens before forward, because httputil.ReverseProxy's Rewrite
+// can neither fail nor answer.
+//
+// It never forwards what it did not judge, never without a Decision that says Allow, and
+// never a header that only a gateway may set. It knows no provider, no session store and
+// no login flow: what it needs of them it declares as [Authenticator], [Starter] and
+// [Source]. It never buffers a body.
+//
+// Start at Gateway.serve in proxy.go.
 package proxy

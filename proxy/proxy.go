@@ -2,10 +2,13 @@ package proxy
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/doorward/doorward/internal/identity"
@@ -32,7 +35,8 @@ type Source interface {
 
 // Config is the part of the configuration that concerns requests.
 type Config struct {
-	Prefix         string // "/oauth2"; own endpoints, never proxied
+	Prefix         string   // "/oauth2"; own endpoints, never proxied
+	OwnPaths       []string // own endpoints elsewhere, exact paths: provider.X.callback
 	TrustedProxies []netip.Prefix
 	Routes         []Route
 	OwnCookie      func(name string) bool // such cookies never reach an upstream and never come from one
@@ -44,22 +48,23 @@ type Route struct {
 	Hosts             []origin.Origin // empty = every configured host
 	Path              string          // prefix by segment, canonical; "/" = all
 	StripPrefix       bool
-	Methods           []string   // empty = all but CONNECT and TRACE
-	Upstreams         []*url.URL // http, https; round robin
+	Methods           []string   // empty = every registered method but CONNECT and TRACE; GET includes HEAD
+	Upstreams         []*url.URL // http, https, or unix (a socket's path); round robin
 	Public            bool
-	Logins            []string // sessions made by other logins are not accepted
+	Logins            []string // sessions made by other logins are not accepted; none = no session is
 	Allow             []policy.Rule
 	Credential        string // "none", "session", "id_token", later the name of a [credential.NAME]
 	Headers           Headers
 	KeepFragment      bool
-	PassAuthorization bool
+	PassAuthorization bool            // only with credential "none"
 	WebSocketOrigins  []origin.Origin // beyond the route's own
 }
 
 // Headers says how the upstream learns who is calling.
 type Headers struct {
-	Profile string            // "oauth2-proxy" or "none"
-	Set     map[string]string // header → template: {access_token} {id_token} {claim.NAME} {user.sub} …
+	Profile         string            // "oauth2-proxy" or "none"
+	Set             map[string]string // header → template: {access_token} {id_token} {claim.NAME} {user.sub} …
+	UnverifiedEmail bool              // insecure_unverified_email: addresses that nobody checked go upstream too
 }
 
 // Deps are what a Gateway is built on.
@@ -68,17 +73,109 @@ type Deps struct {
 	Session   Authenticator
 	Starters  map[string]Starter // by route name
 	Sources   map[string]Source  // by credential name, for those not built in
-	Own       http.Handler       // own endpoints below Prefix
+	Own       http.Handler       // own endpoints: an http.ServeMux, or what matches like one
 	Pages     *pages.Pages
-	Now       func() time.Time
+	Now       func() time.Time // nil = time.Now
 	Log       *slog.Logger
 	Transport http.RoundTripper // nil = tuned transport of our own; tests over memory
 }
 
-// Gateway is the inbound side: an http.Handler.
-type Gateway struct{}
+// Gateway is the inbound side: an http.Handler. It never changes after [New]; a reload
+// builds another.
+type Gateway struct {
+	origins *origin.Set
+	sites   map[origin.Origin]*site
+	trust   trust
+	hygiene *hygiene
+	own     *ownEndpoints
+	routes  *table
+	proxy   forwarder
+	pages   *pages.Pages
+}
 
 // New validates and never touches the network.
-func New(Config, Deps) (*Gateway, error) { panic("unbuilt") }
+func New(c Config, d Deps) (*Gateway, error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	if !strings.HasPrefix(c.Prefix, "/") || c.Prefix == "/" || strings.HasSuffix(c.Prefix, "/") {
+		return nil, fmt.Errorf("listen.prefix: %q must be a path such as \"/oauth2\"", c.Prefix)
+	}
+	if c.OwnCookie == nil {
+		return nil, errors.New("proxy: which cookies are our own is not said")
+	}
+	own, err := newOwnEndpoints(c.Prefix, c.OwnPaths, d.Own)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{origins: d.Origins, sites: newSites(d.Origins), trust: c.TrustedProxies, own: own, pages: d.Pages}
+	g.proxy = newForwarder(c, d)
+	routes := make([]*route, 0, len(c.Routes))
+	for _, rc := range c.Routes {
+		rt, err := newRoute(rc, c, d)
+		if err != nil {
+			return nil, fmt.Errorf("route.%s: %w", rc.Name, err)
+		}
+		routes = append(routes, rt)
+	}
+	g.hygiene = newHygiene(routes)
+	if g.routes, err = newTable(routes, g.sites); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
 
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { panic("unbuilt") }
+func (d *Deps) check() error {
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	switch {
+	case d.Origins == nil || len(d.Origins.All()) == 0:
+		return errors.New("proxy: no host is configured")
+	case d.Session == nil:
+		return errors.New("proxy: nobody to ask who is calling")
+	case d.Own == nil:
+		return errors.New("proxy: no own endpoints")
+	case d.Pages == nil:
+		return errors.New("proxy: no pages")
+	case d.Log == nil:
+		return errors.New("proxy: no log")
+	}
+	return nil
+}
+
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := g.serve(w, r); err != nil {
+		g.pages.Error(w, r, err)
+	}
+}
+
+// serve is the whole path of a request. There is no other way to an upstream than through
+// its last line.
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) error {
+	req, err := g.canonical(w, r) // 400, 405, 421; policy and forward take only req
+	if err != nil {
+		return err
+	}
+	if g.own.holds(req) {
+		return g.own.serve(w, req) // 404
+	}
+	route, err := g.routes.Find(w, req) // 404, 405
+	if err != nil {
+		return err
+	}
+	d := route.decide(w, req) // the zero value denies
+	req.note(route, d)
+	switch d.Outcome {
+	case Login:
+		return route.challenge(w, req) // 302, 401
+	case Allow:
+	default:
+		return d.refusal() // 403, 503
+	}
+	tokens, err := route.credential(r.Context(), d) // 401, 502, 503; never forwards without
+	if err != nil {
+		return err
+	}
+	return g.proxy.forward(w, req, route, d, tokens)
+}

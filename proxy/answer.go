@@ -1,0 +1,129 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+
+	"github.com/doorward/doorward/internal/pages"
+)
+
+// modifyResponse cleans what comes back: an upstream neither sets our cookies nor lets a
+// shared cache keep one person's page for the next. A 401 of its own passes as it is: it is
+// the upstream's word about the token, and turning it into a login could turn for ever (PX-5).
+func (v *visit) modifyResponse(res *http.Response) error {
+	stripSetCookies(res.Header, v.forwarder.ownCookie)
+	if !v.route.public {
+		keepPrivate(res.Header)
+	}
+	return nil
+}
+
+var private = []string{"private"}
+
+// keepPrivate makes an answer to somebody signed in private to their browser, whatever the
+// upstream says: it doesn't know that its page now depends on who asks (P154). RFC 9111
+// §3.5 protects answers to Authorization, but none to cookies. max-age, immutable and
+// the rest of what browsers heed stay.
+func keepPrivate(h http.Header) {
+	delete(h, "Surrogate-Control")
+	delete(h, "Cdn-Cache-Control") // RFC 9213: heeded by shared caches only, before Cache-Control
+	lines := h["Cache-Control"]
+	if len(lines) == 0 {
+		h["Cache-Control"] = private
+		return
+	}
+	var kept []string
+	for _, line := range lines {
+		for directive := range strings.SplitSeq(line, ",") {
+			directive = strings.TrimSpace(directive)
+			name, _, _ := strings.Cut(strings.ToLower(directive), "=")
+			switch name {
+			case "no-store":
+				return // stricter than anything said here
+			case "private":
+				if name == strings.ToLower(directive) { // private="Set-Cookie" covers that field only
+					return
+				}
+			case "public", "s-maxage", "proxy-revalidate", "":
+			default:
+				kept = append(kept, directive)
+			}
+		}
+	}
+	h["Cache-Control"] = []string{strings.Join(append([]string{"private"}, kept...), ", ")}
+}
+
+// statusClientClosed is what the log says of a request whose client left; nobody reads it
+// on the wire.
+const statusClientClosed = 499
+
+// fail answers when no answer came from the upstream. Nothing of why reaches the caller
+// (P193); the operator finds it in the log under the same reference.
+func (v *visit) fail(w http.ResponseWriter, r *http.Request, err error) {
+	var timeout net.Error
+	switch {
+	case v.body != nil && v.body.broken.Load():
+		v.answer(w, &pages.Error{Code: codeBadRequest, Detail: "The body of the request could not be read.", Err: err}) // P052: the client's fault, not the upstream's
+	case errors.Is(v.req.in.Context().Err(), context.Canceled):
+		v.req.record.Code = "client_closed"
+		w.WriteHeader(statusClientClosed)
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		v.answer(w, &pages.Error{Code: codeUpstreamTimeout, Err: err})
+	default:
+		v.answer(w, &pages.Error{Code: codeUpstreamUnreachable, Err: err})
+	}
+}
+
+func (v *visit) answer(w http.ResponseWriter, err *pages.Error) {
+	v.forwarder.pages.Error(w, v.req.in, err)
+}
+
+// body notes whether reading it failed: an error of the transport doesn't tell which side
+// it came from. The transport may still be reading when the answer is there.
+type body struct {
+	io.ReadCloser
+	broken atomic.Bool
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.broken.Store(true)
+	}
+	return n, err
+}
+
+// reply is the caller's ResponseWriter as ReverseProxy sees it. Informational answers
+// (1xx) pass by modifyResponse, and ReverseProxy then empties the header map: reply lets
+// only early hints through, and keeps the cookies that a refreshed session has set.
+type reply struct {
+	http.ResponseWriter
+	cookies []string // our own Set-Cookie, set before forwarding
+	emptied bool
+}
+
+// Unwrap is for http.ResponseController and telemetry.From.
+func (r *reply) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+func (r *reply) WriteHeader(status int) {
+	h := r.Header()
+	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		r.emptied = true
+		link := h["Link"]
+		clear(h)
+		if status == http.StatusEarlyHints && link != nil {
+			h["Link"] = link
+			r.ResponseWriter.WriteHeader(status)
+		}
+		return
+	}
+	if r.emptied && r.cookies != nil {
+		h["Set-Cookie"] = append(r.cookies[:len(r.cookies):len(r.cookies)], h["Set-Cookie"]...)
+	}
+	r.ResponseWriter.WriteHeader(status)
+}

@@ -1,0 +1,76 @@
+package proxy
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/doorward/doorward/internal/origin"
+	"github.com/doorward/doorward/internal/pages"
+)
+
+// challenge answers a request of nobody. A browser's navigation begins a login. Everything
+// else gets 401 and learns where a person can sign in; no attempt is made for it and no
+// cookie set, because scripts, images and prefetches would begin dozens (P185, P186, R8).
+// A preflight is no exception: OPTIONS is no way past a login (P182).
+func (rt *route) challenge(w http.ResponseWriter, req *CanonicalRequest) error {
+	back := req.Target() // never a URL that the client names (S13)
+	switch pages.KindOf(req.in) {
+	case pages.Navigation:
+		if rt.keepFragment {
+			return rt.keep(w, req, back)
+		}
+		return rt.starter.Start(w, req.in, back)
+	case pages.FormPost:
+		return rt.unsent(req)
+	}
+	return &pages.Error{
+		Code:      codeLoginRequired,
+		Challenge: req.site.challenge,
+		LoginURL:  rt.starter.LoginURL(req.in, back),
+	}
+}
+
+// keep answers with the page that carries location.hash through the login; no other party
+// ever sees the fragment.
+func (rt *route) keep(w http.ResponseWriter, req *CanonicalRequest, back string) error {
+	start := strings.TrimPrefix(rt.starter.LoginURL(req.in, back), req.site.origin)
+	if start == "" {
+		return rt.starter.Start(w, req.in, back)
+	}
+	rt.pages.KeepFragment(w, req.in, start)
+	return nil
+}
+
+// unsent answers a form that somebody sent after their session had ended. Going through
+// the login would lose what they typed without a word, so they are told: their browser
+// still has it one page back.
+func (rt *route) unsent(req *CanonicalRequest) error {
+	return &pages.Error{
+		Code:      codeLoginRequired,
+		Detail:    "The form was not sent, because you are not signed in any more. Sign in (in another tab, to keep what you typed), then go back and send it again.",
+		Challenge: req.site.challenge,
+		LoginURL:  rt.starter.LoginURL(req.in, formPage(req)),
+	}
+}
+
+// formPage is where a login after a lost form returns to: the page with the form if the
+// browser says which one of this site it was, else the start page. The form's own target
+// may well answer POST only.
+func formPage(req *CanonicalRequest) string {
+	u, err := url.Parse(req.in.Header.Get("Referer"))
+	if err != nil || u.Scheme == "" || u.User != nil {
+		return "/"
+	}
+	if o, err := origin.Parse(u.Scheme + "://" + u.Host); err != nil || o != req.Origin {
+		return "/"
+	}
+	path, _, refusal := parsePath(u.EscapedPath())
+	if refusal != "" || checkQuery(u.RawQuery) != "" {
+		return "/"
+	}
+	if u.RawQuery != "" {
+		path += "?" + u.RawQuery
+	}
+	return path
+}

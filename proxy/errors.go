@@ -1,0 +1,48 @@
+package proxy
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/doorward/doorward/internal/pages"
+)
+
+// Codes of the errors that requests end in; package pages knows their status and words.
+const (
+	codeBadRequest          = "bad_request"
+	codeUnknownHost         = "unknown_host"
+	codeNoRoute             = "no_route"
+	codeMethodNotAllowed    = "method_not_allowed"
+	codeLoginRequired       = "login_required"
+	codeAccessDenied        = "access_denied"
+	codeCrossSite           = "cross_site"
+	codeStoreUnavailable    = "store_unavailable"
+	codeProviderUnavailable = "provider_unavailable"
+	codeCredentialRefused   = "credential_refused"
+	codeUpstreamUnreachable = "upstream_unreachable"
+	codeUpstreamTimeout     = "upstream_timeout"
+)
+
+// anyMethod is the Allow header where no route has a say.
+const anyMethod = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
+func methodNotAllowed(w http.ResponseWriter, allow string) error {
+	w.Header().Set("Allow", allow) // RFC 9110 §15.5.6
+	return &pages.Error{Code: codeMethodNotAllowed, Detail: "Allowed here: " + allow + "."}
+}
+
+// registeredMethods are those of the IANA registry that may pass where a route doesn't list
+// its own: Git, WebDAV and CalDAV work, an invented "FOO" or "get" does not (P016).
+var registeredMethods = set(strings.Fields(`
+	GET HEAD POST PUT PATCH DELETE OPTIONS
+	ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MKREDIRECTREF
+	MKWORKSPACE MOVE ORDERPATCH PROPFIND PROPPATCH QUERY REBIND REPORT SEARCH UNBIND UNCHECKOUT UNLINK UNLOCK UPDATE
+	UPDATEREDIRECTREF VERSION-CONTROL`))
+
+func set(values []string) map[string]bool {
+	m := make(map[string]bool, len(values))
+	for _, v := range values {
+		m[v] = true
+	}
+	return m
+}

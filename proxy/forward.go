@@ -1,0 +1,130 @@
+package proxy
+
+import (
+	"log"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+
+	"github.com/doorward/doorward/internal/identity"
+	"github.com/doorward/doorward/internal/pages"
+)
+
+// forwarder sends requests upstream through [httputil.ReverseProxy].
+type forwarder struct {
+	transport http.RoundTripper
+	buffers   *buffers
+	errorLog  *log.Logger
+	pages     *pages.Pages
+	ownCookie func(name string) bool
+}
+
+func newForwarder(c Config, d Deps) forwarder {
+	f := forwarder{
+		transport: d.Transport,
+		buffers:   newBuffers(),
+		errorLog:  slog.NewLogLogger(d.Log.Handler(), slog.LevelDebug), // a client that leaves early is no news
+		pages:     d.Pages,
+		ownCookie: c.OwnCookie,
+	}
+	if f.transport == nil {
+		f.transport = newTransport(socketsOf(c.Routes))
+	}
+	return f
+}
+
+// visit is one request on its way to an upstream and back. What the way needs to know is
+// held here and not in context values: that is cheaper (performance.md), and typed.
+type visit struct {
+	forwarder *forwarder
+	req       *CanonicalRequest
+	route     *route
+	upstream  *upstream
+	injection *injection
+	bearer    string // Authorization from a Source, or ""
+	body      *body
+	proxy     httputil.ReverseProxy
+	reply     reply
+}
+
+// forward sends what was judged to the upstream. The decision must be an Allow: that it is
+// a parameter, and nothing else leads here, is what keeps a request from falling through.
+func (f *forwarder) forward(w http.ResponseWriter, req *CanonicalRequest, rt *route, d Decision, tokens *identity.Tokens) error {
+	if d.Outcome != Allow {
+		return d.refusal()
+	}
+	v := &visit{forwarder: f, req: req, route: rt, upstream: rt.next(), injection: rt.injection(d.Who)}
+	if v.injection.err != nil {
+		return &pages.Error{Code: codeCredentialRefused, Detail: "What the application behind this address must learn about you fits in no header.", Err: v.injection.err}
+	}
+	if tokens != nil {
+		var err error
+		if v.bearer, err = bearer(tokens.AccessToken); err != nil {
+			return &pages.Error{Code: codeCredentialRefused, Err: err}
+		}
+	}
+	v.reply = reply{ResponseWriter: w, cookies: w.Header()["Set-Cookie"]}
+	v.proxy = httputil.ReverseProxy{
+		Rewrite:        v.rewrite,
+		ModifyResponse: v.modifyResponse,
+		ErrorHandler:   v.fail,
+		Transport:      f.transport,
+		BufferPool:     f.buffers,
+		ErrorLog:       f.errorLog,
+	}
+	req.record.Upstream = v.upstream.display
+	v.proxy.ServeHTTP(&v.reply, req.in)
+	return nil
+}
+
+// rewrite makes the outgoing request from the canonical one. ReverseProxy has removed
+// hop-by-hop headers by now, so no "Connection: Authorization" of a client can take away
+// what is set here (P025, P026).
+func (v *visit) rewrite(pr *httputil.ProxyRequest) {
+	v.rewriteURL(pr.Out)
+	if pr.Out.Body != nil {
+		v.body = &body{ReadCloser: pr.Out.Body}
+		pr.Out.Body = v.body
+	}
+	pr.Out.Trailer = nil // P033: what comes behind a body was judged by nobody
+	h := pr.Out.Header
+	stripCookies(h, v.forwarder.ownCookie)
+	if !v.route.passAuthorization {
+		delete(h, headerAuthorization) // P027
+	}
+	v.setForwarded(h)
+	for _, f := range v.injection.fields {
+		h[f.name] = f.values
+	}
+	if v.bearer != "" {
+		h[headerAuthorization] = []string{v.bearer}
+	}
+}
+
+// rewriteURL builds the URL anew: no part of the client's survives by not being looked at.
+func (v *visit) rewriteURL(out *http.Request) {
+	u := out.URL
+	u.Scheme, u.Host = v.upstream.scheme, v.upstream.host
+	u.RawPath, u.Path = v.route.outgoing(v.req, v.upstream)
+	u.RawQuery, u.ForceQuery = v.req.Query, v.req.hasQuery
+	u.Opaque, u.User, u.Fragment, u.RawFragment = "", nil, "", ""
+	out.Host = v.req.site.authority
+}
+
+// setForwarded writes the forwarding headers; the client's own are gone since canonical.
+func (v *visit) setForwarded(h http.Header) {
+	site := v.req.site
+	h["X-Forwarded-Proto"], h["X-Forwarded-Host"], h["X-Forwarded-Port"] = site.forwardedProto, site.forwardedHost, site.forwardedPort
+	values := make([]string, 3) // one allocation for what differs from request to request
+	if v.req.client != "" {
+		values[0], values[1] = v.req.client, v.req.client
+		if v.req.via != "" {
+			values[0] += ", " + v.req.via
+		}
+		h["X-Forwarded-For"], h["X-Real-Ip"] = values[0:1:1], values[1:2:2]
+	}
+	if h["X-Request-Id"] == nil && v.req.record.Reference != "" {
+		values[2] = v.req.record.Reference
+		h["X-Request-Id"] = values[2:3:3]
+	}
+}

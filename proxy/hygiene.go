@@ -1,0 +1,106 @@
+package proxy
+
+import (
+	"net/http"
+	"strings"
+)
+
+// hygiene decides which headers of a client anybody behind it may see (S4). It runs on
+// every request before anything else: on public routes, own endpoints, preflights and
+// errors alike, because a header that is set only sometimes must be deleted always
+// (P021, P022).
+type hygiene struct {
+	names map[string]bool // canonical
+}
+
+// Names that carry a meaning which only a gateway may give them. Where X- names end in
+// "-", everything that begins so is meant.
+var (
+	reservedPrefixes = []string{
+		"X-Forwarded-", "X-Auth-Request-", "X-Original-", "X-Remote-", "X-Webauth-", "X-Envoy-", "X-Ssl-", "Ssl-Client-", "X-Amzn-Mtls-", "Remote-", "Doorward-",
+	}
+	reservedNames = []string{
+		// who is calling, in the spellings of other gateways
+		"X-Auth-User", "X-Auth-Username", "X-Auth-Email", "X-Auth-Groups", "X-Auth-Roles", "X-Forwarded",
+		// from where (P034)
+		"Forwarded", "X-Real-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Cf-Connecting-Ipv6", "Cf-Pseudo-Ipv4", "X-Client-Ip", "Client-Ip",
+		"X-Cluster-Client-Ip", "Fastly-Client-Ip", "X-Azure-Clientip", "X-Appengine-User-Ip", "X-Proxyuser-Ip", "X-Host", "X-Forwarded-Host",
+		// what is asked for (P017, P019)
+		"X-Rewrite-Url", "X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Script-Name", "Script-Name", "X-Http-Destinationurl",
+		"X-Accel-Mapping", "X-Sendfile-Type",
+		// with which certificate (P030)
+		"Client-Cert", "Client-Cert-Chain", "X-Client-Cert", "X-Client-Certificate", "X-Client-Verify", "X-Client-Dn", "X-Arr-Clientcert",
+		// httpoxy (P029), and what belongs to one connection only (S5, P057)
+		"Proxy", "Expect", "Te", "Trailer", "Http2-Settings",
+	}
+)
+
+// newHygiene adds the names that routes set themselves to those that are always reserved.
+func newHygiene(routes []*route) *hygiene {
+	h := &hygiene{names: make(map[string]bool)}
+	for _, name := range reservedNames {
+		h.names[name] = true
+	}
+	for _, rt := range routes {
+		for _, name := range rt.headers.names {
+			if name != "Authorization" && name != "Cookie" { // rewrite deletes these; own endpoints and sessions read them
+				h.names[name] = true
+			}
+		}
+	}
+	return h
+}
+
+// clean deletes what must not pass.
+func (h *hygiene) clean(r *http.Request) {
+	headers := r.Header
+	for name := range headers {
+		if !headerName(name) || h.reserved(name) {
+			delete(headers, name)
+		}
+	}
+	if headers["Upgrade"] != nil && !upgradesToWebSocket(r) {
+		delete(headers, "Upgrade") // h2c and every other tunnel past the next request (P049)
+	}
+	if id := headers["X-Request-Id"]; id != nil && (len(id) != 1 || !requestID(id[0])) {
+		delete(headers, "X-Request-Id") // P033
+	}
+}
+
+func (h *hygiene) reserved(name string) bool {
+	if c := http.CanonicalHeaderKey(name); c != name {
+		name = c
+	}
+	if h.names[name] {
+		return true
+	}
+	for _, prefix := range reservedPrefixes {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// headerName is the alphabet of S4. "_" is not in it: CGI and its children (WSGI, PHP,
+// Rack) read X_Forwarded_User as X-Forwarded-User (P023); other punctuation fares alike.
+func headerName(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// requestID accepts what can stand in a log line, and in the tracing systems in use.
+func requestID(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && strings.IndexByte("-._:=/+", c) < 0 {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 128
+}

@@ -1,0 +1,160 @@
+package proxy
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/doorward/doorward/internal/origin"
+	"github.com/doorward/doorward/internal/pages"
+)
+
+// table finds the route of a request: by host, then the longest path prefix by segment,
+// then the method (S2). A route without a host stands in the table of every host; of two
+// with the same path the one that names the host is taken. If the longest prefix has
+// routes but none for the method, the answer is 405: falling back to a shorter prefix
+// would let a request slip past the stricter rules of the longer one.
+//
+// A look-up walks the path once, whatever the number of routes, and allocates nothing.
+type table struct {
+	hosts map[origin.Origin]*node
+	any   *node // routes without a host
+}
+
+// node stands for one path prefix.
+type node struct {
+	children map[string]*node
+	routes   []*route // at exactly this prefix; their methods don't overlap
+	allow    string   // all their methods, for 405
+}
+
+func newTable(routes []*route, sites map[origin.Origin]*site) (*table, error) {
+	t := &table{hosts: make(map[origin.Origin]*node), any: &node{}}
+	names := make(map[string]bool)
+	for _, rt := range routes {
+		if names[rt.name] {
+			return nil, fmt.Errorf("route.%s: there are two routes of this name", rt.name)
+		}
+		names[rt.name] = true
+		if len(rt.hosts) == 0 {
+			if err := t.any.add(rt); err != nil {
+				return nil, err
+			}
+		}
+		for _, o := range rt.hosts {
+			if sites[o] == nil {
+				return nil, fmt.Errorf("route.%s: host %s is not among the configured hosts", rt.name, o)
+			}
+			if t.hosts[o] == nil {
+				t.hosts[o] = &node{}
+			}
+			if err := t.hosts[o].add(rt); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return t, nil
+}
+
+func (n *node) add(rt *route) error {
+	for _, segment := range rt.segments {
+		if n.children == nil {
+			n.children = make(map[string]*node)
+		}
+		if n.children[segment] == nil {
+			n.children[segment] = &node{}
+		}
+		n = n.children[segment]
+	}
+	for _, other := range n.routes {
+		if m, both := overlap(rt, other); both {
+			return fmt.Errorf("route.%s: %s of the same host and path already belongs to route %q", rt.name, m, other.name)
+		}
+	}
+	n.routes = append(n.routes, rt)
+	n.allow = allowed(n.routes)
+	return nil
+}
+
+func overlap(a, b *route) (method string, both bool) {
+	for _, m := range slices.Sorted(maps.Keys(a.methods)) {
+		if b.methods[m] {
+			return m, true
+		}
+	}
+	return "", false
+}
+
+// allowed lists methods for people: the usual ones first, the others only where a route
+// names them itself.
+func allowed(routes []*route) string {
+	var list []string
+	for m := range strings.SplitSeq(anyMethod, ", ") {
+		if slices.ContainsFunc(routes, func(rt *route) bool { return rt.methods[m] }) {
+			list = append(list, m)
+		}
+	}
+	for _, rt := range routes {
+		for _, m := range rt.listed {
+			if !slices.Contains(list, m) {
+				list = append(list, m)
+			}
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// Find returns the route of req.
+func (t *table) Find(w http.ResponseWriter, req *CanonicalRequest) (*route, error) {
+	n := t.match(req.Origin, req.decoded)
+	if plain := withoutParameters(req.decoded); plain != req.decoded && t.match(req.Origin, plain) != n {
+		// "/admin;x/y" is "/admin/y" to a Java server and something else to others: if the
+		// two readings end at different rules, nobody can say which rule holds (P009).
+		return nil, &pages.Error{Code: codeBadRequest, Detail: "The path holds a semicolon where servers read it differently."}
+	}
+	if n == nil {
+		return nil, &pages.Error{Code: codeNoRoute, Detail: "There is nothing at this address."}
+	}
+	for _, rt := range n.routes {
+		if rt.methods[req.Method] {
+			return rt, nil
+		}
+	}
+	req.record.Route = n.routes[0].name
+	return nil, methodNotAllowed(w, n.allow)
+}
+
+func (t *table) match(o origin.Origin, path string) *node {
+	named, deep := t.hosts[o].walk(path)
+	everywhere, deeper := t.any.walk(path)
+	if everywhere != nil && (named == nil || deeper > deep) {
+		return everywhere
+	}
+	return named
+}
+
+// walk returns the node with routes that lies deepest along path, and its depth.
+func (n *node) walk(path string) (found *node, depth int) {
+	if n == nil || path[0] != '/' { // "*"
+		return nil, 0
+	}
+	if len(n.routes) > 0 {
+		found = n
+	}
+	for rest, i := path[1:], 1; n.children != nil; i++ {
+		segment, tail, more := strings.Cut(rest, "/")
+		if n = n.children[segment]; n == nil {
+			break
+		}
+		if len(n.routes) > 0 {
+			found, depth = n, i
+		}
+		if !more {
+			break
+		}
+		rest = tail
+	}
+	return found, depth
+}

@@ -1,0 +1,76 @@
+package proxy
+
+import (
+	"context"
+	"encoding/hex"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// How long an upstream may take. There is no limit on a whole request or answer: uploads,
+// downloads and streams take as long as they take (R10). responseWait counts from the end
+// of the request's body to the first byte of the answer.
+const (
+	dialWait      = 5 * time.Second
+	handshakeWait = 5 * time.Second
+	responseWait  = 2 * time.Minute
+	idleConn      = 90 * time.Second
+	idlePerHost   = 512 // at least the concurrency, or connections are thrown away: 2.4 × the cost
+)
+
+// newTransport makes the one transport for all upstreams. It uses no proxy of the
+// environment, asks for no compression of its own, and follows no redirects (a RoundTripper
+// never does).
+func newTransport(sockets map[string]string) *http.Transport {
+	dialer := &net.Dialer{Timeout: dialWait, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		Proxy: nil,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if path, ok := sockets[address]; ok {
+				return dialer.DialContext(ctx, "unix", path)
+			}
+			return dialer.DialContext(ctx, network, address)
+		},
+		TLSHandshakeTimeout:    handshakeWait,
+		ResponseHeaderTimeout:  responseWait,
+		IdleConnTimeout:        idleConn,
+		MaxIdleConnsPerHost:    idlePerHost,
+		DisableCompression:     true,
+		ForceAttemptHTTP2:      true, // by ALPN, so on https only
+		MaxResponseHeaderBytes: 256 << 10,
+	}
+}
+
+// socketHost makes a host name for a unix socket, under which the transport keeps its
+// connections apart from others. ".invalid" never resolves (RFC 6761 §6.4).
+func socketHost(path string) string { return hex.EncodeToString([]byte(path)) + ".unix.invalid" }
+
+// socketsOf maps what the transport dials to the paths of sockets.
+func socketsOf(routes []Route) map[string]string {
+	sockets := make(map[string]string)
+	for _, rt := range routes {
+		for _, u := range rt.Upstreams {
+			if u.Scheme == "unix" {
+				sockets[socketHost(u.Path)+":80"] = u.Path
+			}
+		}
+	}
+	return sockets
+}
+
+// bufferSize is that of ReverseProxy's own buffers. Larger ones gain 10 % on large bodies
+// only; smaller ones cost twice as much.
+const bufferSize = 32 << 10
+
+// buffers is an httputil.BufferPool. It holds arrays, because putting a slice into a
+// sync.Pool allocates its header.
+type buffers struct{ pool sync.Pool }
+
+func newBuffers() *buffers {
+	return &buffers{sync.Pool{New: func() any { return new([bufferSize]byte) }}}
+}
+
+func (b *buffers) Get() []byte  { return b.pool.Get().(*[bufferSize]byte)[:] }
+func (b *buffers) Put(p []byte) { b.pool.Put((*[bufferSize]byte)(p)) }
