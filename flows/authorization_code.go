@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"slices"
 	"strconv"
 	"time"
 
@@ -22,17 +21,10 @@ type authorizationCode struct {
 	maxAge time.Duration
 }
 
-// ownParams are the parameters of an authorization request that decide about its security.
-// No configuration may set them, and no visitor's query ever gets near them (AUT-9).
-var ownParams = []string{
-	"client_id", "code_challenge", "code_challenge_method", "nonce", "redirect_uri", "request",
-	"request_uri", "response_mode", "response_type", "scope", "state",
-}
-
 func newAuthorizationCode(client *provider.Client, l Login) (flow, error) {
 	a := &authorizationCode{client: client, login: l.Name, params: url.Values(maps.Clone(l.Params))}
 	for name, values := range l.Params {
-		if slices.Contains(ownParams, name) {
+		if provider.Reserved(name) { // no configuration sets them, and no visitor's query gets near them (AUT-9)
 			return nil, fmt.Errorf("params: %s is set by Doorward itself", name)
 		}
 		if len(values) != 1 {
@@ -75,7 +67,7 @@ func (c *authorizationCode) redeem(ctx context.Context, a *attempt, back answer)
 		"grant_type":    {"authorization_code"},
 		"code":          {code},
 		"redirect_uri":  {back.redirectURI}, // as it stood in the authorization request (TOK-1)
-		"code_verifier": {a.verifier()},
+		"code_verifier": {a.verifier().Reveal()},
 	})
 	if err != nil {
 		return nil, err

@@ -16,8 +16,7 @@ func (f *Flows) finish(w http.ResponseWriter, r *http.Request, a *attempt, who *
 	}
 	f.extendChain(w, a)
 	telemetry.From(w).Subject = who.Subject
-	f.deps.Log.InfoContext(r.Context(), "signed in", "login", a.login, "provider", a.provider,
-		"iss", who.Issuer, "sub", who.Subject, "session", session.ID, "host", a.here.Authority())
+	f.deps.Log.InfoContext(r.Context(), "signed in", "login", a.login, "provider", a.provider, "session", session.ID, "host", a.here.Authority())
 	// 303, never 307: what came with this request must not be sent on (AUT-8). The code
 	// leaves the address bar (P112).
 	return redirect(w, http.StatusSeeOther, f.target(a.here, a.back))

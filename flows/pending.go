@@ -14,8 +14,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/doorward/doorward/flows/provider"
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
+	"github.com/doorward/doorward/internal/secret"
 )
 
 const (
@@ -210,14 +212,14 @@ func (f *Flows) fetchBack(ctx context.Context, a *attempt) error {
 
 // nonce and verifier are drawn from the attempt's secret, each by a label of its own: knowing one tells
 // nothing about the other or about state (AUT-3, AUT-4). Both have 43 characters.
-func (a *attempt) nonce() string    { return a.derive("doorward nonce") }
-func (a *attempt) verifier() string { return a.derive("doorward code_verifier") }
+func (a *attempt) nonce() string { return a.derive("doorward nonce") }
+
+func (a *attempt) verifier() secret.String {
+	return secret.New(a.derive("doorward code_verifier"))
+}
 
 // challenge is the S256 code challenge (RFC 7636 §4.2).
-func (a *attempt) challenge() string {
-	sum := sha256.Sum256([]byte(a.verifier()))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
+func (a *attempt) challenge() string { return provider.Challenge(a.verifier()) }
 
 func (a *attempt) derive(label string) string {
 	key, err := hkdf.Expand(sha256.New, a.secret, label, 32)

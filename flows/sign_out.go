@@ -93,6 +93,9 @@ func (f *Flows) afterSignOut(ctx context.Context, here origin.Origin, session *s
 	defer cancel()
 	if client, back := f.logoutAt(ctx, session, rd); client != nil {
 		target, _ := f.judge(here, back)
+		if len(target) > maxCookieBack {
+			target = "" // the provider's URL has limits; the page that says it's done will do
+		}
 		e := provider.EndSession{
 			PostLogoutRedirectURI: f.postLogoutURI(here),
 			State:                 f.sealParameter(purposeLogout, logoutState{f.deps.Now().Unix(), target}, []byte(here.String())),

@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"time"
@@ -74,11 +75,13 @@ func (f *Flows) origin(s state) (origin.Origin, bool) {
 
 // sealParameter makes v a sealed text that fits into URLs and cookies.
 func (f *Flows) sealParameter(p seal.Purpose, v any, associated []byte) string {
-	plain, err := json.Marshal(v)
-	if err != nil {
+	var plain bytes.Buffer
+	e := json.NewEncoder(&plain)
+	e.SetEscapeHTML(false) // nobody reads it as HTML, and "&" is frequent in targets
+	if err := e.Encode(v); err != nil {
 		panic("flows: " + err.Error()) // structs of strings and numbers only
 	}
-	return base64.RawURLEncoding.EncodeToString(f.deps.Ring.Seal(p, plain, associated))
+	return base64.RawURLEncoding.EncodeToString(f.deps.Ring.Seal(p, bytes.TrimSpace(plain.Bytes()), associated))
 }
 
 // openParameter reverses sealParameter. v is to be used only if it says true.
