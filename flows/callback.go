@@ -78,10 +78,13 @@ func (f *Flows) end(w http.ResponseWriter, r *http.Request, here origin.Origin, 
 		return err
 	}
 	if a == nil { // P089: someone else's answer, or one that was used, or a cookie that didn't come back
+		f.drop(w, here, s)
 		return f.homeOr(w, r, here, s, "This sign-in was begun in another browser, was finished already, or its cookie did not come back.")
 	}
 	if err := checkIssuer(r.Context(), l, back); err != nil {
-		f.drop(w, here, s)
+		if !unavailable(err) { // else nothing is lost: the cookie stays, and loading again goes on
+			f.drop(w, here, s)
+		}
 		return f.answerError(l, a, err)
 	}
 	if code := back.Get("error"); code != "" {
@@ -94,7 +97,7 @@ func (f *Flows) end(w http.ResponseWriter, r *http.Request, here origin.Origin, 
 	}
 	first, err := f.once(r.Context(), s)
 	if err != nil {
-		return f.storeError(err) // nothing was redeemed: the cookie stays, and loading again goes on
+		return f.storeError(err) // as above
 	}
 	f.drop(w, here, s)
 	if !first {
@@ -129,7 +132,6 @@ func (f *Flows) stale(w http.ResponseWriter, r *http.Request, here origin.Origin
 // homeOr sends a browser that is signed in to the page that its attempt was for; it changes
 // nothing, like a link to that page. Any other browser gets a page that says why.
 func (f *Flows) homeOr(w http.ResponseWriter, r *http.Request, here origin.Origin, s state, why string) error {
-	f.drop(w, here, s)
 	signedIn, err := f.signedIn(r)
 	switch {
 	case err != nil:
@@ -167,6 +169,11 @@ func (f *Flows) restart(w http.ResponseWriter, r *http.Request, l *login, here o
 func codeWasRefused(err error) bool {
 	var e *provider.Error
 	return errors.As(err, &e) && e.Kind == provider.Refused && e.Code == "invalid_grant"
+}
+
+func unavailable(err error) bool {
+	var e *provider.Error
+	return errors.As(err, &e) && e.Kind == provider.Unavailable
 }
 
 // checkIssuer applies RFC 9207. A wrong iss is the browser's parameter, not the provider's answer.

@@ -57,7 +57,8 @@ type Deps struct {
 // Flows are all configured logins, logout, and their own endpoints.
 type Flows struct {
 	prefix    string
-	cookie    sessions.Cookie
+	cookie    sessions.Cookie // the session's
+	binding   sessions.Cookie // of attempts: never for a domain, so that no neighbouring host can plant one
 	logins    []*login
 	byName    map[string]*login
 	callbacks map[string]callback // by provider name; of providers with logins only
@@ -81,7 +82,7 @@ func New(c Config, d Deps) (*Flows, error) {
 	if !strings.HasPrefix(c.Prefix, "/") || len(c.Prefix) < 2 || strings.HasSuffix(c.Prefix, "/") || cleanPath(c.Prefix) != nil {
 		return nil, fmt.Errorf("prefix: %q must be a path such as \"/oauth2\"", c.Prefix)
 	}
-	f := &Flows{prefix: c.Prefix, cookie: c.Cookie, byName: make(map[string]*login), targets: make(map[origin.Origin]bool), deps: d}
+	f := &Flows{prefix: c.Prefix, cookie: c.Cookie, binding: sessions.Cookie{Name: c.Cookie.Name}, byName: make(map[string]*login), targets: make(map[origin.Origin]bool), deps: d}
 	if f.deps.Now == nil {
 		f.deps.Now = time.Now
 	}

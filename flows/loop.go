@@ -25,7 +25,7 @@ type chain struct {
 }
 
 func (f *Flows) loopCookie(here origin.Origin) string {
-	return f.cookie.Prefixed(here, loginSuffix+"loop")
+	return f.binding.Prefixed(here, loginSuffix+"loop")
 }
 
 // readChain gives a the logins that led straight to it.

@@ -50,10 +50,10 @@ type attempt struct {
 // prefetch, an image or a script would fill the browser with attempts that nobody finishes (P186, AUT-7).
 func (f *Flows) begin(w http.ResponseWriter, r *http.Request, here origin.Origin, l *login, how beginning) error {
 	if r.Method == http.MethodHead {
-		return redirect(w, http.StatusFound, f.startURL(here, how.back, nil))
+		return redirect(w, http.StatusFound, f.startURL(here, how.back, []*login{l}))
 	}
 	if pages.KindOf(r) == pages.Program {
-		return f.loginRequired(here, how.back, nil)
+		return f.loginRequired(here, how.back, []*login{l})
 	}
 	a := &attempt{
 		id: random(idSize), created: f.deps.Now(), secret: random(secretSize), provider: l.provider, login: l.name,
@@ -232,11 +232,11 @@ func (a *attempt) derive(label string) string {
 const loginSuffix = "-login."
 
 func (f *Flows) attemptCookie(here origin.Origin, id []byte) string {
-	return f.cookie.Prefixed(here, loginSuffix+base64.RawURLEncoding.EncodeToString(id))
+	return f.binding.Prefixed(here, loginSuffix+base64.RawURLEncoding.EncodeToString(id))
 }
 
 func (f *Flows) isAttemptCookie(here origin.Origin, name string) bool {
-	return strings.HasPrefix(name, f.cookie.Prefixed(here, loginSuffix)) && name != f.loopCookie(here)
+	return strings.HasPrefix(name, f.binding.Prefixed(here, loginSuffix)) && name != f.loopCookie(here)
 }
 
 // bound is the associated data of what is sealed into a cookie: it opens under no other

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/doorward/doorward/internal/origin"
@@ -63,7 +64,7 @@ func (f *Flows) openState(parameter string) (s state, ok bool) {
 
 func (s state) created() time.Time { return time.Unix(s.Created, 0) }
 
-// here returns the origin where the login began, if it is still one of ours.
+// origin returns where the login began, if it is still one of ours.
 func (f *Flows) origin(s state) (origin.Origin, bool) {
 	o, err := origin.Parse(s.Origin)
 	if err != nil {
@@ -86,6 +87,9 @@ func (f *Flows) sealParameter(p seal.Purpose, v any, associated []byte) string {
 
 // openParameter reverses sealParameter. v is to be used only if it says true.
 func (f *Flows) openParameter(p seal.Purpose, text string, v any, associated []byte) bool {
+	if strings.ContainsAny(text, "\r\n") { // which the decoder would skip
+		return false
+	}
 	blob, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
 		return false
