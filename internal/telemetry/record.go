@@ -1,0 +1,98 @@
+package telemetry
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// Record is what one request leaves in the access log. The handlers that know fill it in
+// through [From]; strings are logged escaped and bounded. It belongs to the goroutine that serves
+// the request, and ends with it.
+type Record struct {
+	Reference string // six characters, in the answer's Doorward-Reference on errors, the page and the log
+	Start     time.Time
+	Status    int    // of the answer; 0 until there is one
+	Bytes     int64  // of the body, as written; what passes after an upgrade isn't counted
+	Host      string // configured host, never the raw header
+	Method    string
+	Path      string // canonical path without the query
+	Client    string // address of the caller
+	Route     string // name of the route; "" = none, "own" = Doorward's own endpoints
+	Outcome   string // allow, login, deny, unavailable, own
+	Rule      string // the rule that decided
+	Code      string // stable error code
+	Subject   string // who, as configured; never a token
+	Provider  string
+	Login     string
+	Upstream  string
+	Err       error // what the operator must know; never shown to the caller
+}
+
+// From returns the record of the request that w answers, found by unwrapping w. Never
+// nil: where there is none (a handler tested alone) it is a fresh one that goes nowhere.
+func From(w http.ResponseWriter) *Record {
+	for {
+		switch t := w.(type) {
+		case *exchange:
+			return &t.record
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = t.Unwrap()
+		default:
+			return &Record{}
+		}
+	}
+}
+
+// Limits of strings in a line, in bytes. A request's headers may be 64 KiB; a line must not.
+const (
+	maxMethod = 32
+	maxField  = 256
+	maxPath   = 1024
+	maxError  = 1024
+)
+
+// fields is room for a record's keys.
+type fields [18]slog.Attr
+
+// fill puts the keys of a line into a, in their order, and returns those in use. They are the
+// contract of docs/logs.md. What is empty is left out; the numbers are always there.
+func (r *Record) fill(a *fields, took time.Duration) []slog.Attr {
+	f := a[:0]
+	text := func(key, value string, limit int) {
+		if value != "" {
+			f = append(f, slog.String(key, bounded(value, limit)))
+		}
+	}
+	text("reference", r.Reference, maxField)
+	text("method", r.Method, maxMethod)
+	text("host", r.Host, maxField)
+	text("path", r.Path, maxPath)
+	f = append(f, slog.Int("status", r.Status), slog.Int64("bytes", r.Bytes),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000))
+	text("client", r.Client, maxField)
+	text("route", r.Route, maxField)
+	text("outcome", r.Outcome, maxField)
+	text("rule", r.Rule, maxField)
+	text("code", r.Code, maxField)
+	text("user", r.Subject, maxField)
+	text("provider", r.Provider, maxField)
+	text("login", r.Login, maxField)
+	text("upstream", r.Upstream, maxField)
+	if r.Err != nil {
+		text("error", r.Err.Error(), maxError)
+	}
+	return f
+}
+
+// level is how much a request deserves attention. What an upstream answers by itself is its own
+// affair, whatever the status; only our own failures have a code.
+func (r *Record) level() slog.Level {
+	switch {
+	case r.Code == codeInternal:
+		return slog.LevelError
+	case r.Code != "" && r.Status >= http.StatusInternalServerError:
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
