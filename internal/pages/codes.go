@@ -1,0 +1,124 @@
+package pages
+
+import "net/http"
+
+// code is what is always true of an error code. The codes are a contract: people script
+// against them and search for them. docs/errors.md explains each to operators.
+type code struct {
+	status int
+	title  string
+	fault  fault
+	what   string // happened; where the error itself gives no detail
+	advice string // to a person
+	again  bool   // the same request may well succeed a little later
+}
+
+// fault is where an error lies, as a page says it.
+type fault string
+
+const (
+	caller      fault = "You, or the page or program that sent this request"
+	operator    fault = "The people who run this site"
+	provider    fault = "The identity provider"
+	application fault = "The application behind this site"
+)
+
+const internalError = "internal_error" // what every error is that has no code
+
+var codes = map[string]code{
+	"bad_request": {
+		http.StatusBadRequest, "Request not understood", caller,
+		"The request is damaged, or can be read in more than one way.",
+		"Check the address. If a link or a program brought you here, tell whoever made it.", false,
+	},
+	"unknown_host": {
+		http.StatusMisdirectedRequest, "No such site here", operator,
+		"No site of this name is served here.",
+		"Check the name in the address. If it is right, tell the people who run this site.", false,
+	},
+	"no_route": {
+		http.StatusNotFound, "Nothing here", caller,
+		"There is nothing at this address.",
+		"Check the address, or go back to the page you came from.", false,
+	},
+	"method_not_allowed": {
+		http.StatusMethodNotAllowed, "Not possible in this way", caller,
+		"This address does not take this kind of request.",
+		"Go back to the page you came from and begin again there.", false,
+	},
+	"login_required": {
+		http.StatusUnauthorized, "Sign-in needed", caller,
+		"You are not signed in.",
+		"Sign in to go on.", false,
+	},
+	"access_denied": {
+		http.StatusForbidden, "No access", operator,
+		"You are signed in, but you may not open this page.",
+		"Use another account if you have one. Otherwise ask the people who run this site to let you in, and give them the reference.", false,
+	},
+	"cross_site": {
+		http.StatusForbidden, "Asked for by another site", caller,
+		"Another site asked for this, and only this site itself may.",
+		"Open this site yourself and do it there.", false,
+	},
+	"login_state": {
+		http.StatusBadRequest, "Sign-in not finished", caller,
+		"This answer does not belong to a sign-in that this browser began.",
+		"Sign in again, from the page that you want to see and not from a bookmark. If this happens each time, let your browser keep cookies for this site.", false,
+	},
+	"login_loop": {
+		http.StatusLoopDetected, "Sign-in goes in circles", operator,
+		"You were signed in several times in a row, and each time the session did not come back.",
+		"Let your browser keep cookies for this site, and sign in again. If that does not help, send the details below to the people who run this site.", false,
+	},
+	"login_failed": {
+		http.StatusBadRequest, "Sign-in failed", caller,
+		"What came back from the identity provider does not fit this sign-in.",
+		"Sign in again. If this happens each time, give the reference to the people who run this site.", false,
+	},
+	"login_denied": {
+		http.StatusForbidden, "Sign-in refused", provider,
+		"The identity provider did not sign you in.",
+		"If you cancelled it yourself, sign in again whenever you like. If not, ask the people who look after your account.", false,
+	},
+	"provider_unavailable": {
+		http.StatusServiceUnavailable, "Sign-in not available now", provider,
+		"The identity provider cannot be reached.",
+		"Try again in a minute. If this goes on, tell the people who run this site.", true,
+	},
+	"provider_error": {
+		http.StatusBadGateway, "The identity provider failed", provider,
+		"The identity provider answered in a way that cannot be accepted.",
+		"Try again. If this goes on, give the reference to the people who run this site.", false,
+	},
+	"provider_misconfigured": {
+		http.StatusBadGateway, "Sign-in not set up correctly", operator,
+		"The identity provider and this site do not agree on how people sign in.",
+		"Give the reference to the people who run this site. Trying again will not help before they have changed something.", false,
+	},
+	"store_unavailable": {
+		http.StatusServiceUnavailable, "Sessions not available now", operator,
+		"Who you are cannot be looked up at the moment. You are not signed out.",
+		"Try again in a moment. If this goes on, tell the people who run this site.", true,
+	},
+	"credential_refused": {
+		http.StatusBadGateway, "No pass for the application", operator,
+		"The application behind this site wants a proof of who you are, and none could be obtained.",
+		"Sign out and in again. If that does not help, give the reference to the people who run this site.", false,
+	},
+	"upstream_unreachable": {
+		http.StatusBadGateway, "The application does not answer", application,
+		"The application behind this site cannot be reached.",
+		"Try again in a minute. If this goes on, tell the people who run this site.", true,
+	},
+	"upstream_timeout": {
+		http.StatusGatewayTimeout, "The application takes too long", application,
+		"The application behind this site did not answer in time.",
+		"Try again in a minute. If you were sending something, see first whether it has arrived.", true,
+	},
+	internalError: {
+		http.StatusInternalServerError, "Something failed here", operator,
+		"Something failed that should not have.",
+		"Try again. If this goes on, give the reference to the people who run this site.", true,
+	},
+}
