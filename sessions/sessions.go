@@ -17,6 +17,10 @@ import (
 // names another user: the session ends at once (R2). Any other error is passing trouble.
 var ErrRefused = errors.New("refresh refused")
 
+// ErrTooLarge is wrapped where a session cannot be kept because of its size: in cookies there
+// is room for about 19 kB (R3), in a store for 256 kB.
+var ErrTooLarge = errors.New("session too large")
+
 // Config is [sessions], validated.
 type Config struct {
 	InCookie bool          // store = "cookie": the whole session is sealed into the cookie
@@ -38,15 +42,16 @@ type Refresher interface {
 	Refresh(ctx context.Context, who *identity.Identity) (*identity.Identity, error)
 }
 
-// Deps are what a Keeper is built on.
+// Deps are what a Keeper is built on. The stores belong to the caller, who closes them
+// after the Keeper.
 type Deps struct {
 	Sessions store.Store // where sessions live; nil with InCookie
 	Shared   store.Store // locks, revocations
 	Ring     *seal.Ring
 	Origins  *origin.Set
-	Refresh  Refresher
+	Refresh  Refresher        // nil = tokens are never refreshed
 	Now      func() time.Time // nil = time.Now
-	Log      *slog.Logger
+	Log      *slog.Logger     // nil = none
 }
 
 // Session is one signed-in browser: a snapshot, never modified.
@@ -59,44 +64,3 @@ type Session struct {
 	TimesOut  time.Time // idle end as things stand
 	Refreshed time.Time // last refresh, zero = none
 }
-
-// Keeper keeps sessions.
-type Keeper struct{}
-
-// New validates and never touches network or disk.
-func New(Config, Deps) (*Keeper, error) { panic("unbuilt") }
-
-// Load returns the session whose cookie r carries, or nil. A malformed, foreign, ended or
-// duplicated cookie is nil without an error; an error means the store cannot be asked
-// (wraps store.ErrUnavailable). It refreshes nothing and writes nothing.
-func (k *Keeper) Load(r *http.Request) (*Session, error) { panic("unbuilt") }
-
-// Authenticate is Load for the hot path, and more: it counts activity and refreshes tokens that are
-// about to end. ok is false when there is no session.
-func (k *Keeper) Authenticate(w http.ResponseWriter, r *http.Request) (who *identity.Identity, ok bool, err error) {
-	panic("unbuilt")
-}
-
-// Start begins a session under a new id and sets its cookie; the session that r came
-// with, if any, is dead afterwards (P072, P086).
-func (k *Keeper) Start(w http.ResponseWriter, r *http.Request, who *identity.Identity) (*Session, error) {
-	panic("unbuilt")
-}
-
-// End ends the session of r on every replica, clears its cookies, and returns it as it was (nil if there was none).
-func (k *Keeper) End(w http.ResponseWriter, r *http.Request) (*Session, error) { panic("unbuilt") }
-
-// Refresh refreshes the session's tokens now, unless that was done less than a minute ago.
-func (k *Keeper) Refresh(w http.ResponseWriter, r *http.Request) (*Session, error) { panic("unbuilt") }
-
-// NextRefresh returns when the session's tokens will be refreshed by themselves, and until
-// when a further Refresh would do nothing.
-func (k *Keeper) NextRefresh(s *Session) (next, cooldown time.Time) { panic("unbuilt") }
-
-// Owns reports whether a cookie of this name belongs to Doorward, session or login:
-// such cookies never reach an upstream and are never taken from one.
-func (c Cookie) Owns(name string) bool { panic("unbuilt") }
-
-// Prefixed returns the cookie name for an origin: suffix is put behind the base name, and "__Host-",
-// "__Secure-" (with a Domain) or nothing (http) before it.
-func (c Cookie) Prefixed(o origin.Origin, suffix string) string { panic("unbuilt") }
