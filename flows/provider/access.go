@@ -23,7 +23,7 @@ func (c *Client) VerifyAccessToken(ctx context.Context, token secret.String, e A
 	}
 	m, err := c.metadata(ctx)
 	if err != nil {
-		return nil, err
+		return nil, keysUnavailable(err)
 	}
 	algs := slices.DeleteFunc(slices.Clone(c.accessAlgs(m)), func(alg string) bool { return alg == "HS256" })
 	t, err := c.validate(ctx, token.Reveal(), algs, accessTokenType, checkRequired, e.checkAudience, c.checkIsAccessToken, checkUnbound)

@@ -147,7 +147,7 @@ func (b *backchannel) read(ctx context.Context, req *http.Request, resp *http.Re
 		return nil, fail(Misbehaved, "too_large", "%s answered with more than %d bytes", where, maxBody)
 	}
 	media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if err != nil && resp.Header.Get("Content-Type") != "" {
+	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) && resp.Header.Get("Content-Type") != "" {
 		media = "unreadable"
 	}
 	return &answer{resp.StatusCode, resp.Header, media, body}, nil
@@ -175,6 +175,11 @@ func (b *backchannel) unreachable(ctx context.Context, req *http.Request, err er
 		err = errors.New("the answer is no HTTP, or the connection broke")
 	}
 	return &Error{Kind: Unavailable, Code: "unreachable", Detail: where, Err: err}
+}
+
+// gone tells whether there is nothing at the address: the endpoint may have moved.
+func (a *answer) gone() bool {
+	return a.status == http.StatusNotFound || a.status == http.StatusMethodNotAllowed || a.status == http.StatusGone
 }
 
 // trouble sorts an answer whose status already says that the provider is in trouble, or

@@ -135,6 +135,9 @@ func (c *Client) send(ctx context.Context, m *metadata, endpoint string, of func
 		if a, err = c.back.post(ctx, target, header, own); err != nil {
 			return nil, err
 		}
+		if a.gone() {
+			c.doubtDiscovery()
+		}
 		if a.status < 400 || a.status >= 500 || a.errorCode() != "invalid_client" {
 			if i > 0 {
 				c.log.Warn("the provider knows only the previous client secret yet")

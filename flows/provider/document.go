@@ -120,6 +120,18 @@ func (d *document[T]) again(ctx context.Context, have *edition[T]) (*edition[T],
 	return d.held, nil
 }
 
+// doubt has a copy that is no longer quite new fetched again at the next look: something
+// that it named did not answer as it should, and may have moved (DIS-5).
+func (d *document[T]) doubt() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.held != nil && d.held.maxAge > minAge {
+		older := *d.held
+		older.maxAge = minAge
+		d.held = &older
+	}
+}
+
 // refusal repeats the last failure with the time until the next attempt; nil if the last
 // fetch went well.
 func (d *document[T]) refusal(now time.Time) error {

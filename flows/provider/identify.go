@@ -55,13 +55,14 @@ func (c *Client) completed(ctx context.Context, claims object, access secret.Str
 		return nil, err
 	}
 	always := c.conf.UserInfo == "always"
-	if m.UserInfo == "" {
+	endpoint := c.target(m, c.authMethod(m), func(e *Endpoints) *string { return &e.UserInfo })
+	if endpoint == "" {
 		if always {
 			return nil, fail(Misconfigured, "no_endpoint", "userinfo = \"always\", but the provider has no userinfo_endpoint")
 		}
 		return nil, nil
 	}
-	info, err := c.userInfo(ctx, m.UserInfo, access, claims.text("sub"))
+	info, err := c.userInfo(ctx, endpoint, access, claims.text("sub"))
 	var refused *Error
 	if !always && errors.As(err, &refused) && refused.Code == "userinfo_refused" {
 		// Access tokens for an API are often not for userinfo. The policy sees what there is.

@@ -31,7 +31,6 @@ type publicKey struct {
 
 const (
 	maxKeys    = 100 // of a set; more are not read
-	maxTries   = 8   // keys that one signature is tried against
 	minRSABits = 2048
 	maxRSABits = 8192
 )
@@ -145,6 +144,5 @@ func (s *keySet) candidates(kid, alg string) (keys []any, known bool) {
 		}
 	}
 	known = len(keys) > 0
-	keys = append(keys, nameless...)
-	return keys[:min(len(keys), maxTries)], known
+	return append(keys, nameless...), known
 }

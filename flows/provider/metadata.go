@@ -40,7 +40,16 @@ func (c *Client) metadata(ctx context.Context) (*metadata, error) {
 	return e.value, nil
 }
 
-// Ready discovers if need be and says why not, as a *Error of kind Unavailable or Misconfigured.
+// doubtDiscovery has the discovery document looked at again.
+func (c *Client) doubtDiscovery() {
+	if c.discovery != nil {
+		c.discovery.doubt()
+	}
+}
+
+// Ready discovers if need be and says why not, as a *Error: Unavailable, Misconfigured for a
+// document of another issuer or with forbidden endpoints, Misbehaved for one that is none.
+// Whatever the reason, the next attempt is made by itself after RetryAfter.
 func (c *Client) Ready(ctx context.Context) error {
 	_, err := c.metadata(ctx)
 	return err
@@ -91,7 +100,7 @@ func parseMetadata(conf *Config, body []byte) (*metadata, error) {
 	if err := m.lists(o); err != nil {
 		return nil, fail(Misbehaved, "bad_discovery", "the discovery document: %v", err)
 	}
-	if m.Endpoints, err = readEndpoints(o, conf.Issuer); err != nil {
+	if m.Endpoints, err = readEndpoints(o, conf); err != nil {
 		return nil, fail(Misconfigured, "bad_endpoint", "the discovery document: %v", err)
 	}
 	if o.has("mtls_endpoint_aliases") {
@@ -99,7 +108,7 @@ func parseMetadata(conf *Config, body []byte) (*metadata, error) {
 		if err != nil {
 			return nil, fail(Misbehaved, "bad_discovery", "mtls_endpoint_aliases: %v", err)
 		}
-		if m.mtls, err = readEndpoints(aliases, conf.Issuer); err != nil {
+		if m.mtls, err = readEndpoints(aliases, conf); err != nil {
 			return nil, fail(Misconfigured, "bad_endpoint", "mtls_endpoint_aliases: %v", err)
 		}
 	}
@@ -143,8 +152,13 @@ func endpoints() []endpoint {
 	}
 }
 
-func readEndpoints(o object, issuer string) (e Endpoints, err error) {
+// readEndpoints reads what a document names. What the configuration overrides is not looked
+// at: the override may be there because the document is wrong.
+func readEndpoints(o object, conf *Config) (e Endpoints, err error) {
 	for _, p := range endpoints() {
+		if *p.of(&conf.Endpoints) != "" {
+			continue
+		}
 		raw, err := o.str(p.name)
 		if err != nil {
 			return e, err
@@ -152,7 +166,7 @@ func readEndpoints(o object, issuer string) (e Endpoints, err error) {
 		if raw == "" {
 			continue
 		}
-		if err := checkEndpoint(raw, p.browser, loopback(issuer)); err != nil {
+		if err := checkEndpoint(raw, p.browser, loopback(conf.Issuer)); err != nil {
 			return e, fmt.Errorf("%s: %w", p.name, err)
 		}
 		*p.of(&e) = raw
@@ -187,7 +201,7 @@ func checkEndpoint(raw string, browser, near bool) error {
 			return fmt.Errorf("%s holds characters that no URL holds", where)
 		}
 	}
-	host := u.Hostname()
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
 	local := origin.Origin{Host: host}.Loopback()
 	ip, iperr := netip.ParseAddr(host)
 	switch {

@@ -76,15 +76,18 @@ func refreshError(err error) error {
 }
 
 // refreshedClaims returns the claims of the new ID token, checked as REF-2 (OIDC Core
-// §12.2) says, or those of before if none came. newer tells that userinfo is younger than
+// §12.2) says, or those of before if none came or none can be checked. newer tells that userinfo is younger than
 // the claims.
 func (c *Client) refreshedClaims(ctx context.Context, r *Response, who *identity.Identity) (claims object, newer bool, err error) {
 	if !r.IDToken.IsZero() {
 		t, err := c.idToken(ctx, r.IDToken, r.AccessToken, Expect{NoNonce: true, Same: who})
-		if err != nil {
+		switch {
+		case err == nil:
+			return t.claims, false, nil
+		case !c.uncheckable(err, r, who):
 			return nil, false, final(err)
 		}
-		return t.claims, false, nil
+		c.log.Warn("the refreshed ID token cannot be checked just now; what was known before stays", "error", err)
 	}
 	r.IDToken = who.Tokens.IDToken
 	// The claims of the login's ID token were checked then; with them it is clear again which
@@ -96,6 +99,19 @@ func (c *Client) refreshedClaims(ctx context.Context, r *Response, who *identity
 		return nil, false, fail(Refused, "bad_claims", "the session's claims cannot be read")
 	}
 	return claims, true, nil
+}
+
+// uncheckable tells whether a refreshed ID token is not refused but cannot be judged, as the
+// keys cannot be had. The tokens that came with it are the provider's own words over TLS, and
+// the refresh token of before may be dead: to lose them would sign the person out (REF-3). A
+// token that does not even claim to be the same person's is refused all the same.
+func (c *Client) uncheckable(err error, r *Response, who *identity.Identity) bool {
+	var e *Error
+	if !errors.As(err, &e) || e.Kind != Unavailable {
+		return false
+	}
+	t, err := parseJWT(r.IDToken.Reveal())
+	return err == nil && c.checkIssuerOf(t) == nil && c.checkSame(t, who) == nil
 }
 
 // final turns an answer that is not to be believed into one that ends the session.

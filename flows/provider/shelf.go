@@ -41,11 +41,17 @@ func shelfKey(kind string, from ...string) string {
 	return "provider/" + kind + "/" + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
+// shelfWait bounds how long the store may take: a store that hangs must not keep us from
+// asking the provider.
+const shelfWait = 2 * time.Second
+
 // take returns the copy, or nil if there is none, or none that is ours.
 func (s shelf) take(ctx context.Context) (*copyOf, error) {
 	if s.store == nil {
 		return nil, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, shelfWait)
+	defer cancel()
 	items, err := s.store.Get(ctx, s.key)
 	if err != nil || len(items) == 0 || items[0].Version == 0 {
 		return nil, err
@@ -74,5 +80,7 @@ func (s shelf) put(ctx context.Context, c *copyOf, ttl time.Duration) error {
 	if s.ring != nil {
 		value = s.ring.Seal(sealDocument, value, []byte(s.key))
 	}
+	ctx, cancel := context.WithTimeout(ctx, shelfWait)
+	defer cancel()
 	return s.store.Put(ctx, s.key, value, ttl)
 }

@@ -69,7 +69,11 @@ func (c *Client) newKeys(uri string) *document[*keySet] {
 			if etag != "" {
 				header.Set("If-None-Match", etag)
 			}
-			return c.back.get(ctx, uri, header)
+			a, err := c.back.get(ctx, uri, header)
+			if err != nil || a.status != http.StatusOK && a.status != http.StatusNotModified {
+				c.doubtDiscovery()
+			}
+			return a, err
 		},
 		parse:  parseKeys,
 		maxAge: keysAge, stale: keysStale,
@@ -93,36 +97,40 @@ func (c *Client) keys(ctx context.Context) (*document[*keySet], error) {
 // signature is the oidc.KeySet of one verification: it is asked by go-oidc's verifier and
 // keeps the typed reason of a refusal, of which go-oidc only keeps the text.
 type signature struct {
-	client   *Client
-	alg, kid string
-	err      error
+	client *Client
+	token  *jwt
+	asked  bool
+	err    error
 }
 
 var _ oidc.KeySet = (*signature)(nil)
 
 // VerifySignature implements oidc.KeySet.
-func (s *signature) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
-	payload, err := s.client.verifySignature(ctx, jwt, s.alg, s.kid)
-	s.err = err
+func (s *signature) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
+	payload, err := s.client.verifySignature(ctx, raw, s.token.alg, s.token.kid)
+	s.asked, s.err = true, err
 	return payload, err
 }
 
-// verify checks the signature of a compact JWS whose header was read before, and returns
-// its payload. go-oidc parses and refuses along.
-func (c *Client) verify(ctx context.Context, raw, alg, kid string) error {
-	s := &signature{client: c, alg: alg, kid: kid}
-	_, err := oidc.NewVerifier(c.conf.Issuer, s, &oidc.Config{
-		SupportedSigningAlgs: []string{alg},
+// verify checks the signature of a token through go-oidc's verifier. What go-oidc says
+// about the claims of a token that is signed well (odd) is for later: our own checks say
+// more precisely what is wrong with them.
+func (c *Client) verify(ctx context.Context, t *jwt) (odd, err error) {
+	s := &signature{client: c, token: t}
+	_, err = oidc.NewVerifier(c.conf.Issuer, s, &oidc.Config{
+		SupportedSigningAlgs: []string{t.alg},
 		// validate checks all three itself: typed, with leeway, and further than go-oidc does.
 		SkipClientIDCheck: true, SkipExpiryCheck: true, SkipIssuerCheck: true,
-	}).Verify(ctx, raw)
+	}).Verify(ctx, t.raw)
 	switch {
 	case s.err != nil:
-		return s.err
+		return nil, s.err
+	case !s.asked:
+		return nil, fail(Misbehaved, "malformed_token", "it is no compact JWS")
 	case err != nil:
-		return fail(Misbehaved, "malformed_token", "go-oidc refuses it")
+		return fail(Misbehaved, "bad_claims", "a claim is of the wrong type"), nil
 	}
-	return nil
+	return nil, nil
 }
 
 // verifySignature finds the key. A token that no key fits makes us fetch the keys anew, at
@@ -190,9 +198,12 @@ func (c *Client) verifySecret(jws *jose.JSONWebSignature) ([]byte, error) {
 	return nil, fail(Misbehaved, "bad_signature", "it does not fit the client secret (alg HS256)")
 }
 
+// keysUnavailable says that a token cannot be judged. That is never the token's fault: were
+// an answer of the provider that is no key set taken for a bad token (Misbehaved), a refresh
+// would end the session, and a good bearer token would get 401.
 func keysUnavailable(err error) error {
 	var e *Error
-	if errors.As(err, &e) && e.Kind != Unavailable {
+	if errors.As(err, &e) && e.Kind == Misconfigured {
 		return err
 	}
 	u := &Error{Kind: Unavailable, Code: "keys_unavailable", Detail: "the signature cannot be checked just now", Err: err}

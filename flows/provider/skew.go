@@ -20,7 +20,7 @@ func (s *skew) observe(h http.Header, sent, received time.Time) {
 	if err != nil || h.Get("Age") != "" || received.Sub(sent) > notable {
 		return // a cache's or a slow answer's date measures nothing
 	}
-	d := date.Add(500 * time.Millisecond).Sub(sent.Add(received.Sub(sent) / 2))
+	d := date.Sub(sent.Add(received.Sub(sent) / 2))
 	s.measured.Store(&d)
 }
 

@@ -78,7 +78,11 @@ func (c *Client) signedUserInfo(ctx context.Context, raw string) (object, error)
 	if aud, err := t.audience(); err != nil || aud != nil && !slices.Contains(aud, c.conf.ClientID) {
 		return nil, fail(Misbehaved, "bad_audience", "userinfo is for %s, not for %q", shown(strings.Join(aud, " ")), c.conf.ClientID)
 	}
-	if err := c.verify(ctx, t.raw, t.alg, t.kid); err != nil {
+	odd, err := c.verify(ctx, t)
+	if err == nil {
+		err = odd
+	}
+	if err != nil {
 		return nil, err
 	}
 	if t.claims.has("exp") {

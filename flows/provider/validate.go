@@ -28,13 +28,17 @@ func (c *Client) validate(ctx context.Context, raw string, algs []string, typ ch
 	if err := c.checkIssuerOf(t); err != nil {
 		return nil, err
 	}
-	if err := c.verify(ctx, t.raw, t.alg, t.kid); err != nil {
+	odd, err := c.verify(ctx, t)
+	if err != nil {
 		return nil, err
 	}
 	for _, check := range append([]check{checkSubject, c.checkTimes}, checks...) {
 		if err := check(t); err != nil {
 			return nil, err
 		}
+	}
+	if odd != nil {
+		return nil, odd
 	}
 	return t, nil
 }
