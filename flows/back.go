@@ -89,8 +89,8 @@ func split(here origin.Origin, rd string) (there origin.Origin, path string, err
 		}
 	}
 	path, err = encode(path)
-	if err != nil {
-		return origin.Origin{}, "", err
+	if err != nil || len(path) > maxBack {
+		return origin.Origin{}, "", errTarget
 	}
 	plain, _, _ := strings.Cut(path, "#")
 	plain, _, _ = strings.Cut(plain, "?")
@@ -98,14 +98,19 @@ func split(here origin.Origin, rd string) (there origin.Origin, path string, err
 }
 
 // encode percent-encodes what is not ASCII and refuses what browsers strip, turn around or
-// read as the end: spaces, control characters and backslashes (P062, P063).
+// read as the end: spaces, control characters and backslashes (P062, P063). Behind the path a
+// backslash is data that browsers send as it is, so there it is kept, encoded.
 func encode(s string) (string, error) {
 	var b strings.Builder
+	path := true
 	for _, c := range []byte(s) {
+		if c == '?' || c == '#' {
+			path = false
+		}
 		switch {
-		case c <= asciiSpace || c == asciiDel || c == '\\':
+		case c <= asciiSpace || c == asciiDel || c == '\\' && path:
 			return "", errTarget
-		case c < asciiDel:
+		case c < asciiDel && c != '\\':
 			b.WriteByte(c)
 		default:
 			b.Write([]byte{'%', upperHex[c>>4], upperHex[c&15]})

@@ -5,13 +5,20 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/doorward/doorward/flows/provider"
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
 )
 
-const maxRestarts = 1 // logins begun anew without a click, before a page names the cause
+const (
+	maxRestarts = 1 // logins begun anew without a click, before a page names the cause
+
+	// How far the clock of a replica may be ahead. A state from later than that would
+	// outlive its mark: the clock has jumped (P214).
+	clockSkew = time.Minute
+)
 
 // singleParams may stand once in an answer, or not at all (RSP-3, P107). Which of two would count
 // is a question that two parsers answer differently.
@@ -25,7 +32,7 @@ func (f *Flows) callback(provider string) func(http.ResponseWriter, *http.Reques
 		if err != nil {
 			return err
 		}
-		carried := params.Has("ticket")
+		carried := params.Has("ticket") && !f.callbacks[provider].host.IsZero() // else any parameter of the provider's (RSP-3)
 		if carried {
 			if params, err = f.openTicket(here, provider, params.Get("ticket")); err != nil {
 				return err
@@ -70,7 +77,7 @@ func parseAnswer(query string) (url.Values, error) {
 
 // end takes the answer to a login that began here, in the state s, through the remaining checks.
 func (f *Flows) end(w http.ResponseWriter, r *http.Request, here origin.Origin, l *login, s state, back answer) error {
-	if f.deps.Now().Sub(s.created()) >= attemptLife {
+	if age := f.deps.Now().Sub(s.created()); age >= attemptLife || age < -clockSkew {
 		return f.stale(w, r, here, l, s)
 	}
 	a, err := f.pending(r, here, s)

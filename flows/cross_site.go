@@ -2,7 +2,6 @@ package flows
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
@@ -37,9 +36,9 @@ const (
 
 // mayEnd judges a request to sign out (CONTRACT §4, P130): a POST or a GET of our own or of a
 // neighbouring host, or of the person, is agreed; a navigation from elsewhere is asked about; an image or
-// a frame of another site, or a prefetch of our own link, ends nothing.
+// a frame, also one that somebody has put into a page of ours, or a prefetch of our own link, ends nothing.
 func mayEnd(r *http.Request, here origin.Origin) consent {
-	if prefetch(r) {
+	if embedded(r) {
 		return refuse
 	}
 	if ownRequest(r, here) || r.Header.Get("Sec-Fetch-Site") == "same-site" {
@@ -51,6 +50,23 @@ func mayEnd(r *http.Request, here origin.Origin) consent {
 	return refuse
 }
 
-func prefetch(r *http.Request) bool {
-	return strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch") || strings.Contains(r.Header.Get("Purpose"), "prefetch")
+// embedded reports a GET that a page makes without anybody's doing: an image, a frame, a style, a prefetch.
+func embedded(r *http.Request) bool {
+	if r.Method != http.MethodGet {
+		return false
+	}
+	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"} {
+		if r.Header.Get(name) != "" {
+			return true
+		}
+	}
+	switch r.Header.Get("Sec-Fetch-Dest") {
+	case "", "document", "empty":
+		return false
+	}
+	return true
+}
+
+func notForOthers(here origin.Origin) error {
+	return &pages.Error{Code: codeCrossSite, Detail: "Signing out must be asked for by a page of " + here.Authority() + " itself, or by a person."}
 }

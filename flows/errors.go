@@ -10,6 +10,7 @@ import (
 	"github.com/doorward/doorward/flows/provider"
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
+	"github.com/doorward/doorward/sessions"
 	"github.com/doorward/doorward/sessions/store"
 )
 
@@ -51,8 +52,11 @@ func (f *Flows) stateError(here origin.Origin, back, why string) error {
 
 // sessionError is the answer when sessions cannot be kept or asked.
 func (f *Flows) sessionError(err error) error {
-	if errors.Is(err, store.ErrUnavailable) {
+	switch {
+	case errors.Is(err, store.ErrUnavailable):
 		return f.storeError(err)
+	case errors.Is(err, sessions.ErrTooLarge): // what the provider says of this person doesn't fit (R3)
+		return &pages.Error{Code: codeMisconfigured, Detail: "What the identity provider says about you is more than a session can hold here.", Err: err}
 	}
 	return fmt.Errorf("session: %w", err)
 }
@@ -82,14 +86,14 @@ func (f *Flows) providerError(w http.ResponseWriter, l *login, err error) error 
 
 // answerError is the answer to a callback that didn't make an identity. It is 400 and not 502
 // where the failure lies in what the browser brought: a parameter, or a code that belongs to
-// another login (P093, P096).
+// another login (P093, P095, P096).
 func (f *Flows) answerError(l *login, a *attempt, err error) error {
 	var e *provider.Error
 	if !errors.As(err, &e) {
 		return fmt.Errorf("login.%s: %w", l.name, err)
 	}
 	p := providerFailure(e, err)
-	if e.Kind == provider.Misbehaved && (e.Code == "bad_nonce" || e.Code == codeBadAnswer) {
+	if e.Kind == provider.Misbehaved && (e.Code == "bad_nonce" || e.Code == codeBadAnswer) || codeWasRefused(err) {
 		p.Code = codeFailed
 	}
 	p.LoginURL = f.again(l, a)

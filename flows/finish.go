@@ -17,9 +17,25 @@ func (f *Flows) finish(w http.ResponseWriter, r *http.Request, a *attempt, who *
 	f.extendChain(w, a)
 	telemetry.From(w).Subject = who.Subject
 	f.deps.Log.InfoContext(r.Context(), "signed in", "login", a.login, "provider", a.provider, "session", session.ID, "host", a.here.Authority())
+	to := f.target(a.here, a.back)
+	if f.cookie.SameSite == http.SameSiteStrictMode {
+		return reload(w, to) // or the session would not come with the next request (BFF-2)
+	}
 	// 303, never 307: what came with this request must not be sent on (AUT-8). The code
 	// leaves the address bar (P112).
-	return redirect(w, http.StatusSeeOther, f.target(a.here, a.back))
+	return redirect(w, http.StatusSeeOther, to)
+}
+
+// reload sends a browser on by an answer of our own site instead of a redirect. Browsers hold back
+// SameSite=Strict cookies through a whole chain of redirects that another site began, but not
+// from a navigation that a page of ours begins. That page is empty and takes no place in the history.
+func reload(w http.ResponseWriter, to string) error {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Refresh", "0;url="+to)
+	w.WriteHeader(http.StatusOK)
+	return nil
 }
 
 // record notes for the access log which login a request is about.

@@ -153,18 +153,20 @@ func (f *Flows) Mount(mux *http.ServeMux) {
 	mux.Handle(f.prefix+"/static/", http.StripPrefix(f.prefix+"/static/", f.deps.Pages.Static()))
 }
 
+type handler = func(w http.ResponseWriter, r *http.Request, here origin.Origin) error
+
 // endpoint is one own path. Its methods are checked here and not in the mux's pattern,
 // because there "GET" would let HEAD in, and a HEAD must not consume a code (P108).
 type endpoint struct {
 	path    string
 	methods []string
-	handle  func(w http.ResponseWriter, r *http.Request, here origin.Origin) error
+	handle  handler
 	origins *origin.Set
 }
 
 func (f *Flows) endpoints() []endpoint {
 	get, getOrPost, post := []string{http.MethodGet}, []string{http.MethodGet, http.MethodPost}, []string{http.MethodPost}
-	own := func(path string, methods []string, handle func(http.ResponseWriter, *http.Request, origin.Origin) error) endpoint {
+	own := func(path string, methods []string, handle handler) endpoint {
 		return endpoint{f.prefix + path, methods, handle, f.deps.Origins}
 	}
 	all := []endpoint{
@@ -176,6 +178,7 @@ func (f *Flows) endpoints() []endpoint {
 		own("/session", get, f.session),
 		own("/session/refresh", post, f.sessionRefresh),
 	}
+	all = append(all, f.wonderwall()...)
 	for name, c := range f.callbacks {
 		all = append(all, endpoint{c.path, get, f.callback(name), f.deps.Origins})
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
+	"github.com/doorward/doorward/sessions"
 )
 
 const (
@@ -17,9 +18,9 @@ const (
 )
 
 // A login loop is a chain, not a number: each login began because the session of the one
-// before it did not come back (R5). A login that ends leaves its chain in a cookie of a minute;
-// one that begins takes it over if no session came with it. Ten tabs restored at once
-// are ten chains of one.
+// before it did not come back, or did not help (R5). A login that ends leaves its chain in a
+// cookie of a minute; one that begins takes it over if no session came with it, or one of the same login
+// and nobody asked for another. Ten tabs restored at once are ten chains of one.
 type chain struct {
 	Ended []int64 `json:"c"` // Unix seconds
 }
@@ -29,7 +30,7 @@ func (f *Flows) loopCookie(here origin.Origin) string {
 }
 
 // readChain gives a the logins that led straight to it.
-func (f *Flows) readChain(r *http.Request, a *attempt) error {
+func (f *Flows) readChain(r *http.Request, a *attempt, how beginning) error {
 	name := f.loopCookie(a.here)
 	cookies := r.CookiesNamed(name)
 	var c chain
@@ -41,10 +42,16 @@ func (f *Flows) readChain(r *http.Request, a *attempt) error {
 		return nil
 	}
 	session, err := f.deps.Sessions.Load(r)
-	if err == nil && session == nil {
+	if err != nil {
+		return err
+	}
+	// A page that sends even those away who have just signed in for it: its access token may end
+	// at once by our clock. A person who clicks "use another account" is no loop.
+	driven := how.demanded || how.prompt == "" && r.Header.Get("Sec-Fetch-User") == ""
+	if session == nil || driven && session.Who.Login == a.login {
 		a.chain = ended
 	}
-	return err
+	return nil
 }
 
 // extendChain remembers that a ended in a session.
@@ -84,7 +91,7 @@ func (f *Flows) loopError(w http.ResponseWriter, r *http.Request, a *attempt, fa
 	f.deps.Log.WarnContext(r.Context(), "login loop", attrs...)
 	return &pages.Error{
 		Code:     codeLoop,
-		Detail:   "You were signed in several times in a row, and each time the session did not come back with the next request.",
+		Detail:   "You were signed in several times in a row, and each time the next page asked for a sign-in again.",
 		LoginURL: f.startURL(a.here, f.target(a.here, a.back), nil),
 		Facts:    facts,
 	}
@@ -105,13 +112,15 @@ func (f *Flows) measure(r *http.Request, a *attempt, ended []int64) []pages.Fact
 	}
 	now := f.deps.Now()
 	times = append(times, now.UTC().Format(time.TimeOnly))
+	session, _ := f.deps.Sessions.Load(r) // what cannot be known is none
 	return []pages.Fact{
 		{Name: "Request host", Value: bounded(r.Host)},
 		{Name: "Outside origin", Value: a.here.String()},
 		{Name: "Scheme", Value: a.here.Scheme},
 		{Name: "Connection", Value: connection},
 		{Name: "Session cookie", Value: f.sessionCookie(a.here)},
-		{Name: "Cookie came back", Value: f.cameBack(r, a.here)},
+		{Name: "Cookie came back", Value: f.cameBack(r, a.here, session)},
+		{Name: "Access token", Value: f.tokenState(session)},
 		{Name: "Sec-Fetch-Site", Value: bounded(site)},
 		{Name: "Sign-ins", Value: fmt.Sprintf("%d within %d seconds", len(times), now.Unix()-ended[0])},
 		{Name: "Times", Value: strings.Join(times, ", ") + " UTC"},
@@ -139,7 +148,10 @@ func (f *Flows) sessionCookie(here origin.Origin) string {
 }
 
 // cameBack says whether the session cookie of the login before came with this request.
-func (f *Flows) cameBack(r *http.Request, here origin.Origin) string {
+func (f *Flows) cameBack(r *http.Request, here origin.Origin, session *sessions.Session) string {
+	if session != nil {
+		return "yes, with a session that the page did not accept"
+	}
 	name, n := f.cookie.Prefixed(here, ""), 0
 	for _, c := range r.Cookies() {
 		if c.Name == name || strings.HasPrefix(c.Name, name+".") {
@@ -153,4 +165,20 @@ func (f *Flows) cameBack(r *http.Request, here origin.Origin) string {
 		return "yes, but it names no session"
 	}
 	return "yes, " + strconv.Itoa(n) + " of them, but they name no session"
+}
+
+// tokenState says what of a session's access token, by our clock, can make a page refuse it.
+func (f *Flows) tokenState(session *sessions.Session) string {
+	if session == nil || session.Who.Tokens == nil || session.Who.Tokens.Expiry.IsZero() {
+		return "nothing known"
+	}
+	left := session.Who.Tokens.Expiry.Sub(f.deps.Now()).Truncate(time.Second)
+	state := "ends in " + left.String()
+	if left <= 0 {
+		state = "ended " + (-left).String() + " ago"
+	}
+	if session.Who.Tokens.RefreshToken.IsZero() {
+		state += ", and cannot be refreshed"
+	}
+	return state
 }

@@ -27,6 +27,10 @@ const (
 	maxCookieBack = 1 << 10
 	secretSize    = 32
 
+	// Servers in front of us refuse long Cookie headers. A browser that carries more than this for
+	// attempts gets no more targets into cookies (P085).
+	maxCarried = 4 << 10
+
 	// Long return targets wait in the shared store. It takes so many within one attempt's life and no
 	// more, or anonymous requests could fill it (P085).
 	maxLongBacks = 2000
@@ -59,7 +63,7 @@ func (f *Flows) begin(w http.ResponseWriter, r *http.Request, here origin.Origin
 		id: random(idSize), created: f.deps.Now(), secret: random(secretSize), provider: l.provider, login: l.name,
 		back: f.target(here, how.back), here: here, restarts: how.restarts,
 	}
-	if err := f.readChain(r, a); err != nil {
+	if err := f.readChain(r, a, how); err != nil {
 		return f.sessionError(err)
 	}
 	to, err := l.flow.authorize(r.Context(), a, authorization{
@@ -83,6 +87,7 @@ type beginning struct {
 	back     string
 	prompt   string // "" = as configured
 	restarts int
+	demanded bool // by a page that does not show itself without; not asked for by anybody
 }
 
 // sealed is what an attempt's cookie holds; its id is in the cookie's name.
@@ -99,17 +104,20 @@ type sealed struct {
 // keep gives the attempt to the browser.
 func (f *Flows) keep(w http.ResponseWriter, r *http.Request, a *attempt) error {
 	s := sealed{Created: a.created.Unix(), Secret: a.secret, Provider: a.provider, Login: a.login, Chain: a.chain}
+	carried := f.evict(w, r, a.here)
 	switch {
 	case len(a.back) <= maxStateBack: // state has it
-	case len(a.back) <= maxCookieBack:
+	case len(a.back) <= maxCookieBack && carried <= maxCarried:
 		s.Back = a.back
 	default:
-		s.Stored = true
-		if err := f.storeBack(r.Context(), a); err != nil {
+		var err error
+		if s.Stored, err = f.storeBack(r.Context(), a); err != nil {
 			return err
 		}
+		if !s.Stored {
+			s.Back = withoutQuery(a.back)
+		}
 	}
-	f.evict(w, r, a.here)
 	name := f.attemptCookie(a.here, a.id)
 	f.setCookie(w, a.here, name, f.sealParameter(purposeAttempt, s, bound(a.here, name)), attemptLife)
 	return nil
@@ -148,11 +156,13 @@ func (f *Flows) openAttempt(here origin.Origin, name, value string) (s sealed, o
 }
 
 // evict clears the oldest attempts of a browser that has too many, those that cannot be
-// read before all others, so that the Cookie header stays small (P085).
-func (f *Flows) evict(w http.ResponseWriter, r *http.Request, here origin.Origin) {
+// read before all others, so that the Cookie header stays small (P085). It returns how many bytes
+// the others have.
+func (f *Flows) evict(w http.ResponseWriter, r *http.Request, here origin.Origin) (carried int) {
 	type old struct {
 		name    string
 		created int64
+		size    int
 	}
 	var all []old
 	for _, c := range r.Cookies() {
@@ -160,13 +170,17 @@ func (f *Flows) evict(w http.ResponseWriter, r *http.Request, here origin.Origin
 			continue
 		}
 		kept, _ := f.openAttempt(here, c.Name, c.Value) // 0 if it cannot be read
-		all = append(all, old{c.Name, kept.Created})
+		all = append(all, old{c.Name, kept.Created, len(c.Name) + len(c.Value)})
 	}
 	slices.SortFunc(all, func(a, b old) int { return cmp.Compare(a.created, b.created) })
 	for len(all) >= maxAttempts {
 		f.clearCookie(w, here, all[0].name)
 		all = all[1:]
 	}
+	for _, o := range all {
+		carried += o.size
+	}
+	return carried
 }
 
 // drop forgets an attempt, however it ended (RSP-7).
@@ -180,20 +194,33 @@ func (f *Flows) once(ctx context.Context, s state) (bool, error) {
 	return n == 1, err
 }
 
-// storeBack keeps a return target that is too long for a cookie.
-func (f *Flows) storeBack(ctx context.Context, a *attempt) error {
+// storeBack keeps a return target that is too long for a cookie. Where too many wait already it
+// says false: whoever has filled the store shall not keep anybody from signing in.
+func (f *Flows) storeBack(ctx context.Context, a *attempt) (stored bool, err error) {
 	n, err := f.deps.Shared.Add(ctx, "flows/backs", 1, attemptLife)
 	if err != nil {
-		return f.storeError(err)
+		return false, f.storeError(err)
 	}
 	if n > maxLongBacks {
-		return &pages.Error{Code: codeStore, Detail: "Too many sign-ins with very long addresses are under way.", RetryAfter: time.Minute}
+		f.deps.Log.WarnContext(ctx, "too many long return targets are waiting; this login returns to the path without its query", "waiting", n)
+		return false, nil
 	}
 	blob := f.deps.Ring.Seal(purposeBack, []byte(a.back), a.id)
 	if err := f.deps.Shared.Put(ctx, sharedKey("back", a.id), blob, markLife); err != nil {
-		return f.storeError(err)
+		return false, f.storeError(err)
 	}
-	return nil
+	return true, nil
+}
+
+// withoutQuery returns what of a long return target fits into a cookie, "" if nothing does.
+func withoutQuery(back string) string {
+	if end := strings.IndexAny(back, "?#"); end >= 0 {
+		back = back[:end]
+	}
+	if len(back) > maxCookieBack {
+		return ""
+	}
+	return back
 }
 
 // fetchBack fills in a return target that waits in the shared store.

@@ -38,10 +38,10 @@ func (f *Flows) addCallbacks(overrides map[string]Callback) error {
 			c.path += "/" + p
 		}
 		if over.Path != "" {
-			if err := cleanPath(over.Path); err != nil {
-				return fmt.Errorf("provider.%s: callback: %q: %w", p, over.Path, err)
-			}
 			c.path = over.Path
+		}
+		if err := cleanPath(c.path); err != nil {
+			return fmt.Errorf("provider.%s: callback: %q: %w", p, c.path, err)
 		}
 		if who, ok := taken[c.path]; ok || strings.HasPrefix(c.path, f.prefix+"/static/") {
 			if who == "" {

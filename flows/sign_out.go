@@ -40,14 +40,28 @@ func (f *Flows) signOut(w http.ResponseWriter, r *http.Request, here origin.Orig
 	}
 	switch mayEnd(r, here) {
 	case refuse:
-		return &pages.Error{Code: codeCrossSite, Detail: "Signing out must be asked for by a page of " + here.Authority() + " itself, or by a person."}
+		return notForOthers(here)
 	case ask:
 		f.deps.Pages.ConfirmSignOut(w, r, f.prefix+"/sign_out", rd)
 		return nil
 	}
+	session, err := f.endSession(w, r, here)
+	if err != nil {
+		return err
+	}
+	if pages.KindOf(r) == pages.Program {
+		// A script cannot take its person to the provider, and gets no ID token to do it with
+		// (P191). One that wants the logout there as well navigates to this endpoint.
+		return noContent(w)
+	}
+	return redirect(w, http.StatusSeeOther, f.afterSignOut(r.Context(), here, session, rd))
+}
+
+// endSession ends the session that r came with, here and everywhere; nil if there was none.
+func (f *Flows) endSession(w http.ResponseWriter, r *http.Request, here origin.Origin) (*sessions.Session, error) {
 	session, err := f.deps.Sessions.End(w, r)
 	if err != nil {
-		return f.sessionError(err)
+		return nil, f.sessionError(err)
 	}
 	f.clearCookie(w, here, f.loopCookie(here))
 	if session != nil {
@@ -55,14 +69,13 @@ func (f *Flows) signOut(w http.ResponseWriter, r *http.Request, here origin.Orig
 		f.deps.Log.InfoContext(r.Context(), "signed out", "session", session.ID, "login", session.Who.Login,
 			"provider", session.Who.Provider, "host", here.Authority())
 	}
-	if pages.KindOf(r) == pages.Program {
-		// A script cannot take its person to the provider, and gets no ID token to do it with
-		// (P191). One that wants the logout there as well navigates to this endpoint.
-		w.Header().Set("Cache-Control", "no-store")
-		w.WriteHeader(http.StatusNoContent)
-		return nil
-	}
-	return redirect(w, http.StatusSeeOther, f.afterSignOut(r.Context(), here, session, rd))
+	return session, nil
+}
+
+func noContent(w http.ResponseWriter) error {
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 // wantedTarget returns rd of the query or of the form.

@@ -10,6 +10,8 @@ import (
 	"github.com/doorward/doorward/internal/pages"
 )
 
+const maxStartURL = 4000 // bytes; pages show links of up to 4 kB, and "&prompt=…" may be put behind this one
+
 // Starter implements proxy.Starter for one route.
 type Starter struct {
 	flows  *Flows
@@ -35,7 +37,10 @@ func (s *Starter) Start(w http.ResponseWriter, r *http.Request, back string) err
 	if !ok {
 		return &pages.Error{Code: codeUnknownHost}
 	}
-	return s.flows.startOne(w, r, here, s.logins, beginning{back: back})
+	if s.flows.cookie.SameSite == http.SameSiteStrictMode && r.Header.Get("Sec-Fetch-Site") == "cross-site" && pages.KindOf(r) == pages.Navigation {
+		return reload(w, s.flows.target(here, back))
+	}
+	return s.flows.startOne(w, r, here, s.logins, beginning{back: back, demanded: true})
 }
 
 // LoginURL returns the absolute URL at which a program can tell its person to sign in.
@@ -118,9 +123,14 @@ func (f *Flows) choose(names []string) (chosen []*login, ok bool) {
 	return chosen, true
 }
 
-// startURL is where a login for back begins. nil logins are all.
+// startURL is where a login for back begins. nil logins are all. A link that no page shows
+// because of its length would leave nowhere to go, so it does without the target.
 func (f *Flows) startURL(here origin.Origin, back string, logins []*login) string {
-	return here.String() + f.prefix + "/start?" + f.query(beginning{back: back}, logins)
+	start := here.String() + f.prefix + "/start?"
+	if to := start + f.query(beginning{back: back}, logins); len(to) <= maxStartURL {
+		return to
+	}
+	return start + f.query(beginning{}, logins)
 }
 
 // query names logins only where they are not all. rd is the last parameter: the page that keeps a
