@@ -3,11 +3,9 @@ package proxy
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"strings"
-	"sync/atomic"
 
 	"github.com/doorward/doorward/internal/pages"
 )
@@ -23,15 +21,27 @@ func (v *visit) modifyResponse(res *http.Response) error {
 	return nil
 }
 
+// cleanTrailers does the same to what came behind the body: ReverseProxy has put it into h,
+// where net/http takes it from when the handler ends. Whatever h held before is written already.
+func (v *visit) cleanTrailers(h http.Header) {
+	delete(h, "Set-Cookie")
+	delete(h, http.TrailerPrefix+"Set-Cookie")
+}
+
 var private = []string{"private"}
+
+// sharedCacheOnly are fields that shared caches heed before Cache-Control: RFC 9213 and its
+// relatives, and nginx's own.
+var sharedCacheOnly = []string{"Surrogate-Control", "Cdn-Cache-Control", "Cloudflare-Cdn-Cache-Control", "Vercel-Cdn-Cache-Control", "Edge-Control", "X-Accel-Expires"}
 
 // keepPrivate makes an answer to somebody signed in private to their browser, whatever the
 // upstream says: it doesn't know that its page now depends on who asks (P154). RFC 9111
 // §3.5 protects answers to Authorization, but none to cookies. max-age, immutable and
 // the rest of what browsers heed stay.
 func keepPrivate(h http.Header) {
-	delete(h, "Surrogate-Control")
-	delete(h, "Cdn-Cache-Control") // RFC 9213: heeded by shared caches only, before Cache-Control
+	for _, name := range sharedCacheOnly {
+		delete(h, name)
+	}
 	lines := h["Cache-Control"]
 	if len(lines) == 0 {
 		h["Cache-Control"] = private
@@ -67,11 +77,11 @@ const statusClientClosed = 499
 func (v *visit) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var timeout net.Error
 	switch {
-	case v.body != nil && v.body.broken.Load():
-		v.answer(w, &pages.Error{Code: codeBadRequest, Detail: "The body of the request could not be read.", Err: err}) // P052: the client's fault, not the upstream's
 	case errors.Is(v.req.in.Context().Err(), context.Canceled):
 		v.req.record.Code = "client_closed"
 		w.WriteHeader(statusClientClosed)
+	case v.body != nil && v.body.broken.Load():
+		v.answer(w, &pages.Error{Code: codeBadRequest, Detail: "The body of the request could not be read.", Err: err}) // P052: the client's fault, not the upstream's
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		v.answer(w, &pages.Error{Code: codeUpstreamTimeout, Err: err})
 	default:
@@ -81,21 +91,6 @@ func (v *visit) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 func (v *visit) answer(w http.ResponseWriter, err *pages.Error) {
 	v.forwarder.pages.Error(w, v.req.in, err)
-}
-
-// body notes whether reading it failed: an error of the transport doesn't tell which side
-// it came from. The transport may still be reading when the answer is there.
-type body struct {
-	io.ReadCloser
-	broken atomic.Bool
-}
-
-func (b *body) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		b.broken.Store(true)
-	}
-	return n, err
 }
 
 // reply is the caller's ResponseWriter as ReverseProxy sees it. Informational answers

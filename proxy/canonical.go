@@ -92,6 +92,8 @@ func splitTarget(r *http.Request, here origin.Origin) (path, query string, hasQu
 	case strings.HasPrefix(target, "/"):
 	case target == "*" && r.Method == http.MethodOptions:
 		return target, "", false, ""
+	case r.ProtoMajor >= 2: // RFC 9113 §8.3.1: nothing but a path; the host is :authority
+		return "", "", false, "The request target is not a path."
 	default:
 		if target, refusal = absoluteForm(target, r.Host, here); refusal != "" {
 			return "", "", false, refusal

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/pages"
@@ -61,4 +62,17 @@ func missing(what string) error {
 		Detail: "The application behind this address needs your " + what + ", and the identity provider gave none.",
 		Err:    errors.New("the session holds no " + what),
 	}
+}
+
+// connectionBound reports whether a client signs in by NTLM or Negotiate. Servers bind these
+// to the connection, and the connections to an upstream are shared by everybody: the next
+// person's request would go under this one's name.
+func connectionBound(authorization []string) bool {
+	for _, a := range authorization {
+		scheme, _, _ := strings.Cut(a, " ")
+		if strings.EqualFold(scheme, "NTLM") || strings.EqualFold(scheme, "Negotiate") {
+			return true
+		}
+	}
+	return false
 }

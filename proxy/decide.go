@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -58,7 +59,7 @@ func (rt *route) decide(w http.ResponseWriter, req *CanonicalRequest) (d Decisio
 			if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares in this way too
 				panic(p)
 			}
-			d = Decision{Outcome: Unavailable, Err: fmt.Errorf("panic while deciding: %v\n%s", p, debug.Stack())}
+			d = Decision{Outcome: Unavailable, Err: fmt.Errorf("panic while deciding: %s\n%s", describe(p), debug.Stack())}
 		}
 	}()
 	if err := rt.checkOrigin(req); err != nil {
@@ -79,6 +80,15 @@ func (rt *route) decide(w http.ResponseWriter, req *CanonicalRequest) (d Decisio
 		return Decision{Outcome: Deny, Who: who, Rule: rule, Err: rt.denied(req, who, rule)}
 	}
 	return Decision{Outcome: Allow, Who: who, Rule: rule}
+}
+
+// describe tells an operator what a panic was about; a text that is not the runtime's own may
+// hold what a client sent.
+func describe(p any) string {
+	if err, ok := p.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("a value of type %T", p)
 }
 
 // endedForGood reports whether the route passes an access token on, this one has ended,

@@ -73,7 +73,9 @@ func (f *forwarder) forward(w http.ResponseWriter, req *CanonicalRequest, rt *ro
 		ErrorLog:       f.errorLog,
 	}
 	req.record.Upstream = v.upstream.display
+	admitBody(w, req.in)
 	v.proxy.ServeHTTP(&v.reply, req.in)
+	v.cleanTrailers(w.Header())
 	return nil
 }
 
@@ -89,7 +91,7 @@ func (v *visit) rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.Trailer = nil // P033: what comes behind a body was judged by nobody
 	h := pr.Out.Header
 	stripCookies(h, v.forwarder.ownCookie)
-	if !v.route.passAuthorization {
+	if !v.route.passAuthorization || connectionBound(h[headerAuthorization]) {
 		delete(h, headerAuthorization) // P027
 	}
 	v.setForwarded(h)

@@ -178,7 +178,7 @@ func TestTheHeadersOfAnIdentityAreBuiltOnce(t *testing.T) {
 	p, _ := newHeaderPlan(Headers{}, "session")
 	one, two := &route{headers: p}, &route{headers: p}
 	who := person()
-	if one.injection(who) != one.injection(who) {
+	if first, second := one.injection(who), one.injection(who); first != second {
 		t.Error("built twice")
 	}
 	if one.injection(who) == two.injection(who) {

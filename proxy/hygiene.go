@@ -18,13 +18,16 @@ type hygiene struct {
 var (
 	reservedPrefixes = []string{
 		"X-Forwarded-", "X-Auth-Request-", "X-Original-", "X-Remote-", "X-Webauth-", "X-Envoy-", "X-Ssl-", "Ssl-Client-", "X-Amzn-Mtls-", "Remote-", "Doorward-",
+		"X-Amzn-Oidc-", "X-Goog-Authenticated-", "X-Ms-Client-Principal", "X-Ms-Token-", "X-Authentik-", "X-Pomerium-", "X-Vouch-", "X-Consumer-",
+		"Cf-Access-", "Oidc-", "Tailscale-User-",
 	}
 	reservedNames = []string{
 		// who is calling, in the spellings of other gateways
-		"X-Auth-User", "X-Auth-Username", "X-Auth-Email", "X-Auth-Groups", "X-Auth-Roles", "X-Forwarded",
+		"X-Auth-User", "X-Auth-Username", "X-Auth-Userid", "X-Auth-Subject", "X-Auth-Name", "X-Auth-Email", "X-Auth-Groups", "X-Auth-Roles", "X-Forwarded",
+		"X-Authenticated-User", "X-Authenticated-Userid", "X-Userinfo", "X-Goog-Iap-Jwt-Assertion",
 		// from where (P034)
 		"Forwarded", "X-Real-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Cf-Connecting-Ipv6", "Cf-Pseudo-Ipv4", "X-Client-Ip", "Client-Ip",
-		"X-Cluster-Client-Ip", "Fastly-Client-Ip", "X-Azure-Clientip", "X-Appengine-User-Ip", "X-Proxyuser-Ip", "X-Host", "X-Forwarded-Host",
+		"X-Cluster-Client-Ip", "Fastly-Client-Ip", "X-Azure-Clientip", "X-Appengine-User-Ip", "X-Proxyuser-Ip", "X-Host",
 		// what is asked for (P017, P019)
 		"X-Rewrite-Url", "X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Script-Name", "Script-Name", "X-Http-Destinationurl",
 		"X-Accel-Mapping", "X-Sendfile-Type",

@@ -76,6 +76,9 @@ func decodePath(raw string) (encoded, decoded, refusal string) {
 	if !utf8.ValidString(dec.String()) {
 		return "", "", "The path is not UTF-8 once it is decoded."
 	}
+	if encodedTwice(dec.String()) {
+		return "", "", "The path holds a dot, slash, backslash or NUL that is encoded twice."
+	}
 	return enc.String(), dec.String(), ""
 }
 
@@ -86,41 +89,54 @@ func escape(s string) (b byte, refusal string) {
 		return 0, "The path holds a percent sign that is not followed by two hexadecimal digits."
 	}
 	b = unhex(s[1])<<4 | unhex(s[2])
-	switch {
-	case b < ' ' || b == 0x7f || strings.IndexByte(`/\#?;`, b) >= 0:
+	if b < ' ' || b == 0x7f || strings.IndexByte(`/\#?;`, b) >= 0 {
 		return 0, "The path holds " + nameOf(b) + " in encoded form (" + s[:3] + "), which servers read differently."
-	case b == '%' && encodedTwice(s[3:]):
-		return 0, "The path holds a dot, slash, backslash or NUL that is encoded twice."
 	}
 	return b, ""
 }
 
-// encodedTwice reports whether what follows "%25" makes it, after as many further
-// decodings as anybody may do, a dot, a slash, a backslash or NUL (P008).
-func encodedTwice(rest string) bool {
-	for strings.HasPrefix(rest, "25") {
-		rest = rest[2:]
+// maxDecodings is how often somebody behind us may decode a path that we decoded once.
+const maxDecodings = 3
+
+// encodedTwice reports whether more decodings make of a path, already decoded once, a dot, a
+// slash, a backslash or NUL that was not there: "%252e", and just as well "%25%32%65" (P008).
+// Encodings nested deeper than anybody means them count as such.
+func encodedTwice(decoded string) bool {
+	for range maxDecodings {
+		if strings.IndexByte(decoded, '%') < 0 {
+			return false
+		}
+		next := make([]byte, 0, len(decoded))
+		for i := 0; i < len(decoded); i++ {
+			c := decoded[i]
+			if c == '%' && i+2 < len(decoded) && isHex(decoded[i+1]) && isHex(decoded[i+2]) {
+				c = unhex(decoded[i+1])<<4 | unhex(decoded[i+2])
+				if strings.IndexByte("./\\\x00", c) >= 0 {
+					return true
+				}
+				i += 2
+			}
+			next = append(next, c)
+		}
+		if len(next) == len(decoded) {
+			return false
+		}
+		decoded = string(next)
 	}
-	if len(rest) < 2 || !isHex(rest[0]) || !isHex(rest[1]) {
-		return false
-	}
-	b := unhex(rest[0])<<4 | unhex(rest[1])
-	return b == '.' || b == '/' || b == '\\' || b == 0
+	return true
 }
 
 // checkSegments refuses empty segments and whatever some server takes for "." or "..":
-// also with a parameter ("..;x", Tomcat) or trailing spaces (Windows) (P004, P009, P010).
+// also with a parameter ("..;x", Tomcat) or with spaces (".. ", Windows) (P004, P009, P010).
 func checkSegments(decoded string) (refusal string) {
 	for rest := decoded[1:]; rest != ""; {
 		segment, tail, more := strings.Cut(rest, "/")
 		name, _, _ := strings.Cut(segment, ";")
-		if name == "" {
+		switch {
+		case name == "":
 			return "The path holds an empty segment (//)."
-		}
-		if name[0] == '.' {
-			if name = strings.TrimRight(name, " "); name == "." || name == ".." {
-				return "The path holds a dot segment (. or ..)."
-			}
+		case (name[0] == '.' || name[0] == ' ') && dotSegment(name):
+			return "The path holds a dot segment (. or ..)."
 		}
 		if !more {
 			break
@@ -130,9 +146,18 @@ func checkSegments(decoded string) (refusal string) {
 	return ""
 }
 
-// withoutParameters removes ";…" from every segment, as Java servers do.
-func withoutParameters(decoded string) string {
-	if strings.IndexByte(decoded, ';') < 0 {
+// dotSegment takes for one what is nothing but dots and spaces, except a name of three and
+// more dots.
+func dotSegment(name string) bool {
+	dots := strings.Trim(name, " ")
+	return dots != "" && strings.Trim(dots, ". ") == "" && (len(dots) <= 2 || strings.Contains(dots, " "))
+}
+
+// lenient is a path as the least careful servers read it: without the parameters that Java
+// servers take off segments ("/admin;x"), and without the dots and spaces that Windows takes
+// off the ends of names ("/admin.", "/admin%20").
+func lenient(decoded string) string {
+	if plainEnds(decoded) {
 		return decoded
 	}
 	var b strings.Builder
@@ -141,9 +166,22 @@ func withoutParameters(decoded string) string {
 			b.WriteByte('/')
 		}
 		name, _, _ := strings.Cut(segment, ";")
-		b.WriteString(name)
+		b.WriteString(strings.TrimRight(name, ". "))
 	}
 	return b.String()
+}
+
+// plainEnds reports whether lenient would change nothing: the usual case.
+func plainEnds(decoded string) bool {
+	last := byte('/')
+	for i := range len(decoded) {
+		c := decoded[i]
+		if c == ';' || c == '/' && (last == '.' || last == ' ') {
+			return false
+		}
+		last = c
+	}
+	return last != '.' && last != ' '
 }
 
 // checkQuery accepts every query that all parsers read alike up to their choice of

@@ -133,6 +133,9 @@ func (rt *route) setCredential(sources map[string]Source) error {
 	if rt.passAuthorization && rt.credentialName != credentialNone {
 		return errors.New("pass_authorization: works only with credential = \"none\": the upstream cannot get two tokens")
 	}
+	if rt.passAuthorization && slices.Contains(rt.headers.names, headerAuthorization) {
+		return errors.New("pass_authorization: headers.set sets Authorization already: the upstream cannot get two tokens")
+	}
 	switch rt.credentialName {
 	case credentialNone, credentialSession, credentialIDToken:
 		return nil

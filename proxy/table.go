@@ -109,10 +109,11 @@ func allowed(routes []*route) string {
 // Find returns the route of req.
 func (t *table) Find(w http.ResponseWriter, req *CanonicalRequest) (*route, error) {
 	n := t.match(req.Origin, req.decoded)
-	if plain := withoutParameters(req.decoded); plain != req.decoded && t.match(req.Origin, plain) != n {
-		// "/admin;x/y" is "/admin/y" to a Java server and something else to others: if the
-		// two readings end at different rules, nobody can say which rule holds (P009).
-		return nil, &pages.Error{Code: codeBadRequest, Detail: "The path holds a semicolon where servers read it differently."}
+	if loose := lenient(req.decoded); loose != req.decoded && t.match(req.Origin, loose) != n {
+		// "/admin;x/y" is "/admin/y" to a Java server, "/admin./y" to a Windows one, and something
+		// else to others: if the readings end at different rules, nobody can say which rule holds
+		// (P009, PX-3).
+		return nil, &pages.Error{Code: codeBadRequest, Detail: "The path holds a semicolon, or a dot or space at the end of a name, where servers read it differently."}
 	}
 	if n == nil {
 		return nil, &pages.Error{Code: codeNoRoute, Detail: "There is nothing at this address."}

@@ -82,7 +82,12 @@ func TestRoutesAreFoundByHostThenLongestPrefixThenMethod(t *testing.T) {
 		"GET app.test /adminx":                "root",
 		"GET app.test /ADMIN/x":               "root",
 		"GET app.test /%61dmin/x":             "admin",
-		"GET app.test /admin%2E":              "root",
+		"GET app.test /admin%2E":              "bad_request", // PX-3
+		"GET app.test /admin.":                "bad_request",
+		"GET app.test /admin%20/x":            "bad_request",
+		"GET app.test /admin.html":            "root",
+		"GET app.test /admin/etc.":            "admin",
+		"GET app.test /Inc.":                  "root",
 		"GET app.test /admin/users/1":         "users",
 		"PUT app.test /admin/users":           "users-put",
 		"DELETE app.test /admin/users":        "method_not_allowed GET, HEAD, POST, PUT",

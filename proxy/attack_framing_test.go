@@ -1,0 +1,338 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/doorward/doorward/internal/testnet"
+)
+
+// Group E: where a request ends, and how much of anybody's memory and time it takes.
+
+// oneRequestAtMost expects that E read no second request, wherever it came from.
+func (l *lab) oneRequestAtMost() {
+	l.Helper()
+	seen := l.e.take()
+	if n := strings.Count(l.e.wire, " HTTP/1.1\r\n"); n > 1 || len(seen) > 1 || strings.Contains(l.e.wire, "/admin") {
+		l.Errorf("E read %q", l.e.wire)
+	}
+}
+
+func TestP049OnlyWebSocketsAreTunnelled(t *testing.T) {
+	l := newLab(t, nil)
+	for name, lines := range map[string][]string{
+		"h2c":                   {"Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"},
+		"anything":              {"Connection: Upgrade", "Upgrade: TLS/1.2"},
+		"a list":                {"Connection: Upgrade", "Upgrade: websocket, h2c"},
+		"two lines":             {"Connection: Upgrade", "Upgrade: websocket", "Upgrade: h2c"},
+		"another spelling":      {"Connection: upgrade", "Upgrade: websocket/13"},
+		"websocket, not asked":  {"Connection: close", "Upgrade: websocket", "Origin: https://app.test"},
+		"lower case":            {"connection: close, upgrade", "upgrade: H2C"},
+		"hop-by-hop after this": {"Connection: Upgrade, Upgrade, Connection", "Upgrade: h2c"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := l.on(t)
+			if !strings.Contains(lines[0], "close") {
+				lines[0] += ", close"
+			}
+			l.passed(l.send("GET", "/public/x", lines...)).lacks(t, "Upgrade", "Connection", "HTTP2-Settings")
+		})
+	}
+	t.Run("by POST", func(t *testing.T) {
+		l := l.on(t)
+		l.passed(l.send("POST", "/public/x", "Connection: Upgrade, close", "Upgrade: websocket", "Content-Length: 0", "Origin: https://app.test")).lacks(t, "Upgrade", "Connection")
+	})
+	t.Run("by HTTP/1.0", func(t *testing.T) {
+		l := l.on(t)
+		l.passed(l.raw("GET /public/x HTTP/1.0\r\nHost: app.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")).lacks(t, "Upgrade", "Connection")
+	})
+	for _, up := range []string{"h2c", "websocket"} { // an upstream that switches unasked, or to something else
+		t.Run("E switches to h2c when asked for "+up, func(t *testing.T) {
+			l := newLab(t, nil)
+			l.e.answers(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Connection", "Upgrade")
+				w.Header().Set("Upgrade", "h2c")
+				w.WriteHeader(http.StatusSwitchingProtocols)
+			})
+			a := l.send("GET", "/public/x", "Connection: Upgrade, close", "Upgrade: "+up, "Origin: https://app.test")
+			if a.StatusCode != http.StatusBadGateway {
+				t.Errorf("answer %s", a.Status)
+			}
+		})
+	}
+}
+
+func TestP050TwoLengths(t *testing.T) {
+	l := newLab(t, nil)
+	const hidden = "GET /admin/x HTTP/1.1\r\nHost: app.test\r\n\r\n"
+	for name, request := range map[string]string{
+		"CL.TE":            "POST /public/x HTTP/1.1\r\nHost: app.test\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden,
+		"TE.CL":            "POST /public/x HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(hidden), strings.ReplaceAll(hidden, "/admin", "/other")),
+		"CL.CL":            "POST /public/x HTTP/1.1\r\nHost: app.test\r\nContent-Length: 0\r\nContent-Length: 44\r\n\r\n" + hidden,
+		"CL list":          "POST /public/x HTTP/1.1\r\nHost: app.test\r\nContent-Length: 0, 44\r\n\r\n" + hidden,
+		"CL of GET":        "GET /public/x HTTP/1.1\r\nHost: app.test\r\nContent-Length: 0\r\n\r\n" + hidden,
+		"CL with sign":     "POST /public/x HTTP/1.1\r\nHost: app.test\r\nContent-Length: +0\r\n\r\n" + hidden,
+		"bare CR":          "POST /public/x HTTP/1.1\r\nHost: app.test\r\nX: a\rContent-Length: 44\r\n\r\n" + hidden,
+		"folded":           "POST /public/x HTTP/1.1\r\nHost: app.test\r\nX: a\r\n Content-Length: 44\r\n\r\n" + hidden,
+		"NUL in a name":    "POST /public/x HTTP/1.1\r\nHost: app.test\r\nContent-Length\x00: 44\r\n\r\n" + hidden,
+		"after an upgrade": "GET /public/x HTTP/1.1\r\nHost: app.test\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n" + hidden,
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := l.on(t)
+			answers := l.all(request)
+			l.oneRequestAtMost()
+			if len(answers) == 0 {
+				t.Error("no answer")
+			}
+			for i, a := range answers {
+				if i > 0 && a.StatusCode != http.StatusUnauthorized { // judged as what it is: a request of nobody
+					t.Errorf("what was hidden is answered %s", a.Status)
+				}
+			}
+		})
+	}
+}
+
+func TestP051TransferEncodings(t *testing.T) {
+	l := newLab(t, nil)
+	for _, line := range []string{
+		"Transfer-Encoding: xchunked", "Transfer-Encoding: chunked, identity", "Transfer-Encoding : chunked", "Transfer-Encoding: \x0bchunked", "Transfer-Encoding: gzip, chunked", "Transfer-Encoding: identity",
+		"Transfer-Encoding: chunked\r\nTransfer-Encoding: x", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", " Transfer-Encoding: chunked", "Transfer-Encoding:\x00chunked",
+	} {
+		t.Run(line, func(t *testing.T) {
+			l := l.on(t)
+			l.refused(l.send("POST", "/public/x", line), 400, 501)
+		})
+	}
+	t.Run("an alias of the name is no Transfer-Encoding", func(t *testing.T) {
+		l := l.on(t)
+		got := l.passed(l.send("POST", "/public/x", "Transfer_Encoding: chunked", "Content-Length: 0"))
+		got.lacks(t, "Transfer-Encoding")
+	})
+}
+
+func TestP052Chunks(t *testing.T) {
+	l := newLab(t, nil)
+	for name, body := range map[string]string{
+		"bare LF":           "3\nabc\r\n0\r\n\r\n",
+		"bare LF at an end": "3\r\nabc\n0\r\n\r\n",
+		"0x":                "0x3\r\nabc\r\n0\r\n\r\n",
+		"negative":          "-3\r\nabc\r\n0\r\n\r\n",
+		"overflow":          "fffffffffffffffff3\r\nabc\r\n0\r\n\r\n",
+		"no size":           "\r\nabc\r\n0\r\n\r\n",
+		"64 kB extension":   "3;" + strings.Repeat("a", 64<<10) + "\r\nabc\r\n0\r\n\r\n",
+		"wrong size":        "2\r\nabc\r\n0\r\n\r\n",
+		"not a number":      "g\r\nabc\r\n0\r\n\r\n",
+		"truncated":         "5\r\nabc",
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := l.on(t)
+			answers := l.all("POST /public/x HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n" + body + "GET /admin/x HTTP/1.1\r\nHost: app.test\r\n\r\n")
+			if len(answers) != 1 || answers[0].StatusCode != http.StatusBadRequest || !answers[0].Close {
+				t.Errorf("answers %v", answers)
+			}
+			l.oneRequestAtMost()
+		})
+	}
+	t.Run("whole ones are written anew", func(t *testing.T) {
+		l := l.on(t)
+		got := l.passed(l.raw("POST /public/x HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n1;x=y\r\na\r\n2\r\nbc\r\n0\r\n\r\n"))
+		if got.body != "abc" || strings.Contains(l.e.wire, "x=y") {
+			t.Errorf("E read %q", l.e.wire)
+		}
+	})
+}
+
+func TestHTTP2CannotSpeakHTTP1(t *testing.T) {
+	l := newLab(t, nil)
+	request := func(lines ...string) []string {
+		return append([]string{":method: POST", ":scheme: https", ":authority: app.test", ":path: /public/x"}, lines...)
+	}
+	for name, lines := range map[string][]string{
+		"P051 transfer-encoding":        request("transfer-encoding: chunked"),
+		"P025 connection":               request("connection: x-forwarded-user"),
+		"P049 upgrade":                  request("upgrade: websocket"),
+		"CRLF in a value":               request("x: a\r\nx-forwarded-user: root"),
+		"NUL in a value":                request("x: a\x00"),
+		"CRLF in a name":                request("x: y\r\nz: a"),
+		"upper case":                    request("X-Upper: a"),
+		"CRLF in the path":              {":method: POST", ":scheme: https", ":authority: app.test", ":path: /public/x HTTP/1.1\r\nX: y\r\n\r\nGET /admin"},
+		"a space in the path":           {":method: POST", ":scheme: https", ":authority: app.test", ":path: /public/x HTTP/1.1"},
+		"CRLF in the authority":         {":method: POST", ":scheme: https", ":authority: app.test\r\nX: y", ":path: /public/x"},
+		"two paths":                     request(":path: /admin/x"),
+		"a pseudo-header at the end":    request("x: y", ":path: /admin/x"),
+		"no path":                       {":method: POST", ":scheme: https", ":authority: app.test"},
+		"an empty path":                 {":method: POST", ":scheme: https", ":authority: app.test", ":path: "},
+		"a path that is none":           {":method: POST", ":scheme: https", ":authority: app.test", ":path: public/x"},
+		"P052 too short for its length": request("content-length: 7"),
+		"P052 two lengths":              request("content-length: 3", "content-length: 4"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := l.on(t)
+			h := l.h2()
+			h.headers(1, false, lines...)
+			h.data(1, true, "abc")
+			if a := h.read(1); a.StatusCode == http.StatusOK {
+				t.Errorf("answer %s", a.Status)
+			}
+			l.oneRequestAtMost()
+		})
+	}
+	t.Run("P052 too long for its length", func(t *testing.T) {
+		l := l.on(t)
+		h := l.h2()
+		h.headers(1, false, request("content-length: 3")...)
+		h.data(1, true, "abcGET /admin/x HTTP/1.1\r\nHost: app.test\r\n\r\n")
+		if a := h.read(1); a.StatusCode == http.StatusOK {
+			t.Errorf("answer %s", a.Status)
+		}
+		l.oneRequestAtMost()
+	})
+}
+
+// slow is a gateway over memory, in a bubble whose clock the test moves.
+func slow(t *testing.T) net.Conn {
+	t.Helper()
+	listener := testnet.Listen()
+	l := newLab(t, func(_ *Config, d *Deps) {
+		mux := http.NewServeMux()
+		mux.HandleFunc("/oauth2/callback", func(w http.ResponseWriter, r *http.Request) {
+			if _, err := io.ReadAll(r.Body); err != nil {
+				w.WriteHeader(http.StatusRequestTimeout)
+			}
+		})
+		d.Own = mux
+	})
+	server := &http.Server{Handler: l.gateway.Config.Handler, ErrorLog: l.gateway.Config.ErrorLog}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	c, err := listener.Dial(t.Context(), "tcp", "app.test:443")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func TestP053P056BodiesThatNobodyAskedForMayNotTakeForEver(t *testing.T) {
+	for name, c := range map[string]struct {
+		target string
+		status int
+	}{"P053 own endpoint": {"/oauth2/callback", 408}, "P056 logged out": {"/x", 401}, "ambiguous": {"/x/../y", 400}, "no route": {"/oauth2/none", 404}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				conn := slow(t)
+				begun := time.Now()
+				go func() {
+					_, err := io.WriteString(conn, "POST "+c.target+" HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1000\r\n\r\n")
+					for ; err == nil; time.Sleep(5 * time.Second) {
+						_, err = io.WriteString(conn, "a")
+					}
+				}()
+				res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				if err != nil || res.StatusCode != c.status || !res.Close {
+					t.Fatalf("answer %v, %v", res, err)
+				}
+				if took := time.Since(begun); took > bodyWait {
+					t.Errorf("it took %s", took)
+				}
+			})
+		})
+	}
+}
+
+func TestP054Floods(t *testing.T) {
+	l := newLab(t, nil)
+	for name, request := range map[string]string{
+		"1 MB header":    request("GET", "/public/x", "X: "+strings.Repeat("a", 1<<20)),
+		"10 000 cookies": request("GET", "/public/x", "Cookie: "+strings.Repeat("abc=defg; ", 10000)),
+		"80 kB URL":      request("GET", "/public/"+strings.Repeat("a", 80<<10)),
+		"20 000 headers": request("GET", "/public/x", strings.TrimSuffix(strings.Repeat("X: y\r\n", 20000), "\r\n")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := l.on(t)
+			l.refused(l.raw(request), 431, 414, 400)
+		})
+	}
+	t.Run("much, but allowed", func(t *testing.T) {
+		l := l.on(t)
+		got := l.passed(l.send("GET", "/x?"+strings.Repeat("a", 20<<10), "Cookie: "+strings.Repeat("abc=defg; ", 2000)+"__Host-doorward=alice; z=1"))
+		if cookies := got.Header.Get("Cookie"); len(cookies) != 20003 || strings.Contains(cookies, "doorward") {
+			t.Errorf("E received %d bytes of cookies", len(cookies))
+		}
+	})
+}
+
+func TestP056TheDecisionDoesNotWaitForTheBody(t *testing.T) {
+	l := newLab(t, nil)
+	a := l.send("POST", "/admin/x", "Content-Length: 1000000000", "Connection: keep-alive") // and sends nothing
+	l.refused(a, 401)
+	if !a.Close {
+		t.Error("the connection stays open for a gigabyte")
+	}
+}
+
+func TestP057ExpectContinue(t *testing.T) {
+	l := newLab(t, nil)
+	t.Run("no 100 before the decision", func(t *testing.T) {
+		for target, status := range map[string]int{"/admin/x": 401, "/public/../x": 400, "/oauth2/none": 404} {
+			l := l.on(t)
+			a := l.send("POST", target, "Content-Length: 3", "Expect: 100-continue", "Connection: keep-alive")
+			l.refused(a, status)
+			if len(a.informed) != 0 {
+				t.Errorf("%s: %v came first", target, a.informed)
+			}
+		}
+	})
+	t.Run("100 after it, and E is not asked", func(t *testing.T) {
+		l := l.on(t)
+		c := l.write(request("POST", "/x", as("alice"), "Content-Length: 3", "Expect: 100-continue"))
+		r := bufio.NewReader(c)
+		if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 100 ") {
+			t.Fatalf("read %q, %v", line, err)
+		}
+		_, _ = r.ReadString('\n')
+		_, _ = io.WriteString(c, "abc")
+		got := l.passed(l.read(r, "POST"))
+		got.lacks(t, "Expect")
+		if got.body != "abc" {
+			t.Errorf("E received %q", got.body)
+		}
+	})
+	t.Run("h2", func(t *testing.T) {
+		l := l.on(t)
+		l.both(t, "GET", "/public/x", []string{"Expect: 100-continue"}, func(l *lab, a answer) { l.passed(a).lacks(l, "Expect") })
+	})
+}
+
+func TestP061CompressedAnswersPassAsTheyAre(t *testing.T) {
+	l := newLab(t, nil)
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, _ = w.Write(make([]byte, 1<<20))
+	_ = w.Close()
+	l.e.answers(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = w.Write(packed.Bytes())
+	})
+	for _, accept := range []string{"Accept-Encoding: gzip", "Accept-Encoding: identity", "X-None: 1"} {
+		l.both(t, "GET", "/x", []string{as("alice"), accept}, func(l *lab, a answer) {
+			got := l.passed(a)
+			if a.body != packed.String() || a.Header.Get("Content-Encoding") != "gzip" {
+				l.Errorf("the client received %d bytes, %v", len(a.body), a.Header)
+			}
+			if _, value, _ := strings.Cut(accept, ": "); strings.HasPrefix(accept, "Accept") && got.Header.Get("Accept-Encoding") != value || strings.HasPrefix(accept, "X") && got.Header["Accept-Encoding"] != nil {
+				l.Errorf("E received Accept-Encoding: %q", got.Header["Accept-Encoding"])
+			}
+		})
+	}
+}
