@@ -24,7 +24,7 @@ e2e: ## a real browser and a real provider
 	cd e2e && go test -count=1 ./...
 
 bench: ## the hot path against a bare proxy
-	go test -run '^$$' -bench . ./...
+	go run ./bench
 
 demo: ## try it
 	go run ./cmd/doorward demo

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/demo/idp"
+)
+
+// stage is everything that a run needs: the upstream and an identity provider in this
+// process, the two gateways each in its own.
+type stage struct {
+	options  options
+	dir      string
+	upstream string
+	issuer   string
+	origin   string // of doorward
+	bare     *child
+	doorward *child
+	bareAt   string
+	ourAt    string
+	cookie   string
+	token    string
+	closers  []func()
+}
+
+func (s *stage) close() {
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		s.closers[i]()
+	}
+}
+
+func newStage(ctx context.Context, o options) (s *stage, err error) {
+	s = &stage{options: o}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.dir, err = os.MkdirTemp("", "doorward-bench-"); err != nil {
+		return nil, err
+	}
+	s.closers = append(s.closers, func() { _ = os.RemoveAll(s.dir) })
+	if s.upstream, err = s.serve(func(string) (http.Handler, error) { return upstream(), nil }); err != nil {
+		return nil, err
+	}
+	if s.ourAt, err = freeAddress(); err != nil {
+		return nil, err
+	}
+	s.origin = "http://localhost" + s.ourAt[strings.LastIndexByte(s.ourAt, ':'):]
+	if s.issuer, err = s.serve(s.provider); err != nil {
+		return nil, err
+	}
+	if err = s.startDoorward(ctx); err != nil {
+		return nil, err
+	}
+	if s.cookie, s.token, err = signIn(ctx, s.origin); err != nil {
+		return nil, fmt.Errorf("signing in: %w", err)
+	}
+	if err = s.startBare(ctx); err != nil {
+		return nil, err
+	}
+	return s, errors.Join(s.bareTarget().once(ctx), s.ourTarget().once(ctx))
+}
+
+// serve runs a handler on a loopback port of its own and returns its URL.
+func (s *stage) serve(handler func(url string) (http.Handler, error)) (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	url := "http://" + l.Addr().String()
+	h, err := handler(url)
+	if err != nil {
+		return "", err
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(l) }()
+	s.closers = append(s.closers, func() { _ = server.Close() })
+	return url, nil
+}
+
+// filler makes the access token as long as those of the measurements in the project's history, 1.4 KB.
+const filler = 700
+
+func (s *stage) provider(url string) (http.Handler, error) {
+	return idp.New(idp.Config{
+		Issuer:              url,
+		AccessTokenLifetime: 10 * time.Hour, // nothing is refreshed while it is measured
+		Clients: []idp.Client{{
+			ID: "doorward", Secret: "bench", SkipConsent: true,
+			RedirectURIs: []string{s.origin + "/oauth2/callback"},
+			Audience:     []string{"doorward", "https://api.example.com/" + strings.Repeat("a", filler)},
+		}},
+		Users: []idp.User{{Username: "alice", Password: "alice", Email: "alice@example.com", EmailVerified: true, Groups: []string{"staff", "engineering", "on-call"}}},
+	})
+}
+
+const configuration = `state_dir = %q
+[listen]
+http = %q
+admin = "127.0.0.1:0"
+[sessions]
+store = %q
+%s
+[provider.bench]
+issuer = %q
+client_id = "doorward"
+client_secret = "bench"
+scopes = ["openid", "profile", "email", "groups"]
+[[route]]
+name = "app"
+host = %q
+upstream = [%q]
+allow = [{ groups = ["staff"] }]
+credential = "session"
+`
+
+func (s *stage) startDoorward(ctx context.Context) error {
+	binary := s.options.binary
+	if binary == "" {
+		binary = filepath.Join(s.dir, "doorward")
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "github.com/doorward/doorward/cmd/doorward")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("building doorward: %w\n%s", err, out)
+		}
+	}
+	keys := ""
+	if s.options.store == "cookie" {
+		keys = `keys = ["MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="]`
+	}
+	file := filepath.Join(s.dir, "doorward.toml")
+	text := fmt.Sprintf(configuration, filepath.Join(s.dir, "state"), s.ourAt, s.options.store, keys, s.issuer, s.origin, s.upstream)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return err
+	}
+	// The access log is written as in production, to a file.
+	log, err := os.Create(filepath.Join(s.dir, "log"))
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(binary, "serve", "--config", file)
+	cmd.Stderr = log
+	s.doorward, err = startChild(ctx, cmd, 1, func() bool { return listens(s.ourAt) })
+	_ = log.Close()
+	if err == nil {
+		s.closers = append(s.closers, s.doorward.stop)
+	}
+	return err
+}
+
+func (s *stage) startBare(ctx context.Context) (err error) {
+	if s.bareAt, err = freeAddress(); err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if err := os.Setenv("BENCH_TOKEN", s.token); err != nil {
+		return err
+	}
+	s.bare, err = startChild(ctx, exec.Command(self, roleBare, s.bareAt, s.upstream), 1, func() bool { return listens(s.bareAt) })
+	if err == nil {
+		s.closers = append(s.closers, s.bare.stop)
+	}
+	return err
+}
+
+// Both targets get the very same request, the cookie included.
+func (s *stage) bareTarget() *target { return s.target("rp-inject", s.bare.pid(), s.bareAt) }
+func (s *stage) ourTarget() *target  { return s.target("doorward", s.doorward.pid(), s.ourAt) }
+
+func (s *stage) target(name string, pid int, address string) *target {
+	request := "GET /reports/2026?page=7 HTTP/1.1\r\nHost: " + strings.TrimPrefix(s.origin, "http://") + "\r\n" +
+		"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36\r\n" +
+		"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Language: en\r\n" +
+		"Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nCookie: " + s.cookie + "\r\n\r\n"
+	return &target{name: name, pid: pid, address: address, request: []byte(request), size: answerSize}
+}
+
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+func listens(address string) bool {
+	conn, err := net.DialTimeout("tcp", address, time.Second)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+)
+
+// interval is a median with its 95 % bootstrap interval.
+type interval struct{ low, median, high float64 }
+
+const resamples = 10_000
+
+// bootstrap draws samples of the same size with replacement and takes the middle 95 % of their medians.
+// The source is seeded: the same figures give the same interval.
+func bootstrap(values []float64) interval {
+	source := rand.New(rand.NewPCG(1, 2))
+	medians := make([]float64, resamples)
+	draw := make([]float64, len(values))
+	for i := range medians {
+		for j := range draw {
+			draw[j] = values[source.IntN(len(values))]
+		}
+		medians[i] = median(draw)
+	}
+	slices.Sort(medians)
+	return interval{medians[resamples*25/1000], median(slices.Clone(values)), medians[resamples*975/1000]}
+}
+
+// median sorts values.
+func median(values []float64) float64 {
+	slices.Sort(values)
+	n := len(values)
+	if n%2 == 1 {
+		return values[n/2]
+	}
+	return (values[n/2-1] + values[n/2]) / 2
+}
+
+// verdict is the rule of the project: a goal is met when the interval's lower end is at or under it and
+// the interval is at most 0.10 wide.
+func (i interval) verdict(goal float64) string {
+	switch {
+	case i.high-i.low > 0.10:
+		return "not resolved: the interval is wider than 0.10"
+	case i.low <= goal:
+		return "met"
+	}
+	return "missed"
+}
+
+// ratios pairs the samples: each was taken right beside its partner.
+func ratios(ours, bare []sample, figure func(sample) float64) []float64 {
+	r := make([]float64, len(ours))
+	for i := range ours {
+		r[i] = figure(ours[i]) / figure(bare[i])
+	}
+	return r
+}
+
+func report(w io.Writer, bare, ours []sample) {
+	fmt.Fprintf(w, "%-26s %12s %12s   %s\n", "", "rp-inject", "doorward", "ratio, median of pairs [95 % interval]")
+	for _, row := range []struct {
+		name   string
+		figure func(sample) float64
+		format string
+	}{
+		{"requests per second", perSecond, "%.0f"},
+		{"CPU per request, µs", micros, "%.1f"},
+		{"p99, ms", p99Millis, "%.2f"},
+		{"processors in use", processorUse, "%.2f"},
+	} {
+		i := bootstrap(ratios(ours, bare, row.figure))
+		fmt.Fprintf(w, "%-26s %12s %12s   %.3f [%.3f, %.3f]\n", row.name,
+			fmt.Sprintf(row.format, median(figures(bare, row.figure))), fmt.Sprintf(row.format, median(figures(ours, row.figure))),
+			i.median, i.low, i.high)
+	}
+	cpu := bootstrap(ratios(ours, bare, micros))
+	fmt.Fprintf(w, "\ngoal: CPU per request at most %.2f × rp-inject: %s\n", goalCPU, cpu.verdict(goalCPU))
+}
+
+func figures(samples []sample, figure func(sample) float64) []float64 {
+	out := make([]float64, len(samples))
+	for i, s := range samples {
+		out[i] = figure(s)
+	}
+	return out
+}
