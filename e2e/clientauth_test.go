@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -20,19 +21,20 @@ func TestCAEveryClientAuthenticationIsUnderstood(t *testing.T) {
 		t.Run(method, func(t *testing.T) {
 			w := prepare(t, providerOptions{})
 			registration := client(w.gateway.origin, method)
-			more := fmt.Sprintf("client_auth = %q", method)
+			table := w.providerTable(fmt.Sprintf("client_auth = %q", method))
 			switch method {
 			case "private_key_jwt":
 				delete(registration, "client_secret")
 				jwk, file := privateKey(t, filepath.Dir(w.gateway.file))
 				registration["jwks"] = map[string]any{"keys": []any{jwk}}
 				registration["token_endpoint_auth_signing_alg"] = "ES256"
-				more += fmt.Sprintf("\nprivate_key = \"${file:%s}\"\nprivate_key_id = \"k1\"", file)
+				table += fmt.Sprintf("private_key = \"${file:%s}\"\nprivate_key_id = \"k1\"\n", file)
 			case "none":
 				delete(registration, "client_secret")
+				table = strings.Replace(table, fmt.Sprintf("client_secret = %q\n", clientSecret), "", 1)
 			}
 			w.provider.options.Clients = []map[string]any{registration}
-			w.gateway.configure(t, w.providerTable(more)+w.routeTable(""))
+			w.gateway.configure(t, table+w.routeTable(""))
 			w.provider.start(t)
 			w.gateway.start(t)
 			w.signedIn(t, b, "alice", "/page")

@@ -44,7 +44,7 @@ func TestAPersonSignsInAndLandsOnThePageTheyAskedFor(t *testing.T) {
 		}
 	})
 	t.Run("what stays in the browser is one small cookie that no script sees", func(t *testing.T) {
-		cookies := tb.cookies(w.gateway.origin + "/")
+		cookies := tb.lasting(w.gateway.origin + "/")
 		if len(cookies) != 1 {
 			t.Fatalf("%d cookies are left: %+v", len(cookies), cookies)
 		}
@@ -65,7 +65,7 @@ func TestAPersonSignsInAndLandsOnThePageTheyAskedFor(t *testing.T) {
 		written := strings.Join(w.gateway.output(), "\n")
 		for what, secret := range map[string]string{
 			"the access token":  strings.TrimPrefix(got.Header.Get("Authorization"), "Bearer "),
-			"the session":       tb.cookies(w.gateway.origin + "/")[0].Value,
+			"the session":       tb.lasting(w.gateway.origin + "/")[0].Value,
 			"the client secret": clientSecret,
 			"a code":            "code=",
 			"a state":           "state=",

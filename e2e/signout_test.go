@@ -17,7 +17,7 @@ func TestSignOutEndsTheSessionInEveryTabBeforeTheProviderIsAsked(t *testing.T) {
 	other := b.tab(t)
 	other.open(w.gateway.origin + "/two")
 	other.waitURL(w.gateway.origin + "/two")
-	stolen := tb.cookies(w.gateway.origin + "/")[0].Value
+	stolen := tb.lasting(w.gateway.origin + "/")[0].Value
 
 	tb.do(chromedp.Click(chromedp.CSS("#sign-out-form button")))
 	w.atProvidersLogout(tb)

@@ -36,7 +36,7 @@ func TestR4TenTabsOpenedAtOnceEachEndOnTheirOwnPage(t *testing.T) {
 			t.Errorf("tab %d shows %q", i, v.Title)
 		}
 	}
-	if c := tabs[0].cookies(w.gateway.origin + "/oauth2/callback"); len(c) != 1 {
+	if c := tabs[0].lasting(w.gateway.origin + "/oauth2/callback"); len(c) != 1 {
 		t.Errorf("%d cookies are left after all attempts have ended: %+v", len(c), c)
 	}
 	if errors := w.provider.count(t, "grant_error", ""); errors != 0 {

@@ -44,7 +44,7 @@ upstream = [%q]
 	if got.Header.Get("X-Forwarded-For") == "" || strings.Contains(got.Header.Get("X-Forwarded-For"), "203.0.113.7") == false {
 		t.Errorf("the app sees X-Forwarded-For %q, without the address that the terminator gave", got.Header.Get("X-Forwarded-For"))
 	}
-	cookies := tb.cookies("https://wiki.example.com/")
+	cookies := tb.lasting("https://wiki.example.com/")
 	if len(cookies) != 1 || cookies[0].Name != "__Host-doorward" || !cookies[0].Secure || !cookies[0].HTTPOnly || cookies[0].Domain != "wiki.example.com" {
 		t.Errorf("the cookies are %+v", cookies)
 	}

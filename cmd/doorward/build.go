@@ -1,0 +1,114 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/doorward/doorward/flows"
+	"github.com/doorward/doorward/flows/provider"
+	"github.com/doorward/doorward/internal/config"
+	"github.com/doorward/doorward/internal/origin"
+	"github.com/doorward/doorward/internal/pages"
+	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/proxy"
+	"github.com/doorward/doorward/sessions"
+)
+
+// graph is one configuration, wired together. It is built without touching the network
+// and never changes afterwards; a reload builds another.
+type graph struct {
+	config    *config.Config
+	handler   http.Handler
+	pages     *pages.Pages
+	providers map[string]*provider.Client
+	flows     *flows.Flows
+	keeper    *sessions.Keeper
+}
+
+// close gives back what a graph holds besides memory. Requests that still run under it end
+// as they would have.
+func (g *graph) close() {
+	g.keeper.Close()
+	for _, p := range g.providers {
+		p.Close()
+	}
+}
+
+// build wires the parts of Doorward together: the only place in which they meet. before
+// is the graph that this one will replace, nil at the start.
+func build(c *config.Config, st *state, before *graph, log *slog.Logger) (*graph, error) {
+	g := &graph{config: c, providers: make(map[string]*provider.Client)}
+	for _, w := range c.Warnings() {
+		log.Warn(w)
+	}
+	origins, err := origin.NewSet(c.Origins()...)
+	if err != nil {
+		return nil, configError("route.host", err)
+	}
+	ring, err := st.ring(c.Keys)
+	if err != nil {
+		return nil, err
+	}
+	if g.pages, err = pages.New(pages.Config{Prefix: c.Listen.Prefix}); err != nil {
+		return nil, err
+	}
+	for _, pc := range c.Providers() {
+		pc.PreviousSecret = previousSecret(before, pc)
+		if g.providers[pc.Name], err = provider.New(pc, provider.Deps{Store: st.shared, Ring: ring, Log: log}); err != nil {
+			return nil, configError("provider."+pc.Name, err)
+		}
+	}
+	if g.keeper, err = sessions.New(c.Sessions(), sessions.Deps{
+		Sessions: st.sessions, Shared: st.shared, Ring: ring, Origins: origins, Refresh: flows.Refresher(g.providers), Log: log,
+	}); err != nil {
+		return nil, configError("sessions", err)
+	}
+	if g.flows, err = flows.New(c.Flows(), flows.Deps{
+		Providers: g.providers, Sessions: g.keeper, Shared: st.shared, Ring: ring, Origins: origins, Pages: g.pages, Log: log,
+	}); err != nil {
+		g.close()
+		return nil, configError("login", err)
+	}
+	if g.handler, err = g.gateway(origins, log); err != nil {
+		g.close()
+		return nil, err
+	}
+	return g, nil
+}
+
+// gateway makes the inbound side: own endpoints and routes.
+func (g *graph) gateway(origins *origin.Set, log *slog.Logger) (http.Handler, error) {
+	own := http.NewServeMux()
+	g.flows.Mount(own)
+	pc := g.config.Proxy()
+	starters := make(map[string]proxy.Starter, len(pc.Routes))
+	for _, route := range pc.Routes {
+		if route.Public {
+			continue
+		}
+		s, err := g.flows.Starter(route.Logins)
+		if err != nil {
+			return nil, configError("route."+route.Name, err)
+		}
+		starters[route.Name] = s
+	}
+	gw, err := proxy.New(pc, proxy.Deps{Origins: origins, Session: g.keeper, Starters: starters, Own: own, Pages: g.pages, Log: log})
+	if err != nil {
+		return nil, configError("route", err)
+	}
+	return gw, nil
+}
+
+// previousSecret returns the client secret that the provider's new one replaces: while a
+// rotation spreads, the provider may still know only that one (CA-8).
+func previousSecret(before *graph, now provider.Config) (none secret.String) {
+	if before == nil {
+		return none
+	}
+	for _, old := range before.config.Providers() {
+		if old.Name == now.Name && old.ClientID == now.ClientID && old.Issuer == now.Issuer && !old.ClientSecret.Equal(now.ClientSecret) {
+			return old.ClientSecret
+		}
+	}
+	return none
+}
