@@ -74,7 +74,7 @@ func refuseOddAddresses(issuerHost string) func(network, address string, _ sysca
 	return func(_, address string, _ syscall.RawConn) error {
 		ap, err := netip.ParseAddrPort(address)
 		if err != nil {
-			return nil
+			return errors.New("an address that cannot be judged")
 		}
 		ip := ap.Addr().Unmap().WithZone("")
 		if ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() {
@@ -104,9 +104,6 @@ func (b *backchannel) get(ctx context.Context, target string, header http.Header
 
 func (b *backchannel) post(ctx context.Context, target string, header http.Header, form url.Values) (*answer, error) {
 	header = header.Clone()
-	if header == nil {
-		header = make(http.Header)
-	}
 	header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return b.do(ctx, http.MethodPost, target, header, form.Encode())
 }

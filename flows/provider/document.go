@@ -3,7 +3,6 @@ package provider
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -51,6 +50,7 @@ type edition[T any] struct {
 const (
 	minAge   = 5 * time.Minute  // a shorter Cache-Control is not obeyed
 	cooldown = 10 * time.Second // between two fetches because of unknown keys (JWK-2, P123)
+	patience = 2 * time.Second  // to wait for a newer copy, from the start of its fetch, while there is a usable one
 	slack    = 5 * time.Minute  // a copy from further in the future was dated by a wrong clock
 )
 
@@ -63,8 +63,9 @@ func (d *document[T]) usable(e *edition[T], now time.Time) bool {
 	return e != nil && (d.stale == 0 || now.Sub(e.at) < e.maxAge+d.stale)
 }
 
-// current returns an edition to work with. It waits for a fetch only if there is none, or
-// if this is the first caller to find it too old: during an outage nobody waits.
+// current returns an edition to work with. Where there is none, it waits for a fetch. One
+// that is too old but usable it gives out after a little patience; and at once while the
+// provider is known to be in trouble: during an outage nobody waits.
 func (d *document[T]) current(ctx context.Context) (*edition[T], error) {
 	d.mu.Lock()
 	now, held := d.now(), d.held
@@ -83,9 +84,15 @@ func (d *document[T]) current(ctx context.Context) (*edition[T], error) {
 	}
 	f := d.start()
 	d.mu.Unlock()
-	if usable && failing {
+	if !usable {
+		return d.after(ctx, f)
+	}
+	left := patience - now.Sub(f.begun)
+	if failing || left <= 0 {
 		return held, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
 	return d.after(ctx, f)
 }
 
@@ -164,8 +171,9 @@ func (d *document[T]) after(ctx context.Context, f *flight) (*edition[T], error)
 
 // flight is one fetch. Its life does not hang on the context of whoever came first.
 type flight struct {
-	done chan struct{}
-	err  error
+	begun time.Time
+	done  chan struct{}
+	err   error
 }
 
 func (f *flight) wait(ctx context.Context) error {
@@ -180,7 +188,7 @@ func (f *flight) wait(ctx context.Context) error {
 // start joins the flight under way, or begins one. d.mu is held.
 func (d *document[T]) start() *flight {
 	if d.flight == nil {
-		d.flight = &flight{done: make(chan struct{})}
+		d.flight = &flight{begun: d.now(), done: make(chan struct{})}
 		go d.fly(d.flight)
 	}
 	return d.flight
@@ -286,32 +294,4 @@ func (d *document[T]) age(h http.Header) time.Duration {
 		}
 	}
 	return d.maxAge
-}
-
-// fromShelf returns what is remembered and still of use, and whether the store could be asked.
-func (d *document[T]) fromShelf(ctx context.Context) (*edition[T], bool) {
-	c, err := d.shelf.take(ctx)
-	if err != nil {
-		d.log.Warn("the remembered "+d.name+" could not be read", "error", err)
-		return nil, false
-	}
-	if c == nil {
-		return nil, true
-	}
-	value, err := d.parse(c.Body)
-	if err != nil {
-		return nil, true
-	}
-	e := &edition[T]{value: value, at: c.At, maxAge: min(max(c.MaxAge, minAge), d.maxAge), etag: c.ETag, body: c.Body}
-	if !d.usable(e, d.now()) || e.at.After(d.now().Add(slack)) {
-		return nil, true
-	}
-	return e, true
-}
-
-func (d *document[T]) toShelf(ctx context.Context, e *edition[T]) {
-	keep := e.maxAge + max(d.stale, 24*time.Hour)
-	if err := d.shelf.put(ctx, &copyOf{At: e.at, MaxAge: e.maxAge, ETag: e.etag, Body: e.body}, keep); err != nil {
-		d.log.Warn(fmt.Sprintf("the %s could not be remembered", d.name), "error", err)
-	}
 }

@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -249,7 +250,7 @@ func noHTTP(w http.ResponseWriter, _ *http.Request) {
 	if err != nil {
 		panic(err)
 	}
-	_, _ = conn.Write([]byte("code-canary is no HTTP\r\n\r\n"))
+	_, _ = conn.Write([]byte("HTTP/1.1 code-canary\r\n\r\n"))
 	_ = conn.Close()
 }
 
@@ -367,6 +368,24 @@ func TestS10AResponseCannotBePrinted(t *testing.T) {
 	if strings.Contains(out, "access-1") || strings.Contains(out, "refresh-1") || strings.Contains(out, "a.b.c") {
 		t.Error(out)
 	}
+}
+
+func TestAVisitorWhoLeavesEndsTheRequest(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rogue) {
+		c := r.client()
+		if err := c.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.on("/token", hang)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		_, err := c.Grant(ctx, codeForm())
+		wants(t, err, provider.Unavailable, "canceled")
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = c.Grant(ctx, codeForm())
+		wants(t, err, provider.Unavailable, "timeout")
+	})
 }
 
 func TestTheProviderHasNoTokenEndpoint(t *testing.T) {

@@ -96,6 +96,9 @@ func TestIDTokenClaims(t *testing.T) {
 		"IDT-10 P096 empty nonce":                        {map[string]any{"nonce": ""}, "bad_nonce"},
 		"IDT-10 nonce is a list":                         {map[string]any{"nonce": []string{"N"}}, "bad_claims"},
 		"IDT-12 P105 wrong at_hash in the code flow":     {map[string]any{"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"}, "bad_at_hash"},
+		"IDT-12 at_hash is a number":                     {map[string]any{"at_hash": 1}, "bad_at_hash"},
+		"IDT-4 azp is a list":                            {map[string]any{"azp": []string{clientID}}, "bad_claims"},
+		"IDT-8 iat is a text":                            {map[string]any{"iat": "now"}, "bad_claims"},
 		"IDT-12 P105 empty at_hash":                      {map[string]any{"at_hash": ""}, "bad_at_hash"},
 		"IDT-12 right at_hash":                           {map[string]any{"at_hash": halfSHA256("access-1")}, ok},
 		"IDT-16 P104 claims of a logout token":           {map[string]any{"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}}, "bad_type"},
@@ -167,6 +170,7 @@ func TestIDTokenForm(t *testing.T) {
 		"P122 kid is SQL":                                    {r.sign(map[string]any{"kid": "k1' OR 1"}, payload), "bad_signature"},
 		"P122 kid of 64 kB":                                  {r.sign(map[string]any{"kid": long(64 << 10)}, payload), "malformed_token"},
 		"P122 kid of 2 kB":                                   {r.sign(map[string]any{"kid": long(2 << 10)}, payload), "malformed_token"},
+		"P125 a header of 9 kB":                              {r.sign(map[string]any{"x": long(9 << 10)}, payload), "malformed_token"},
 		"P122 kid is a number":                               {r.sign(map[string]any{"kid": 1}, payload), "malformed_token"},
 		"IDT-1 P124 a JWE":                                   {b64([]byte(`{"alg":"PBES2-HS256+A128KW","enc":"A128GCM","p2c":1000000000,"zip":"DEF"}`)) + ".a.b.c.d", "malformed_token"},
 		"P124 zip":                                           {r.sign(map[string]any{"zip": "DEF"}, payload), "malformed_token"},
@@ -177,6 +181,7 @@ func TestIDTokenForm(t *testing.T) {
 		"padding":                                            {parts[0] + "==." + parts[1] + "." + parts[2], "malformed_token"},
 		"a line break":                                       {parts[0] + "." + parts[1][:4] + "\n" + parts[1][4:] + "." + parts[2], "malformed_token"},
 		"a space before":                                     {" " + good, "malformed_token"},
+		"P125 the signature, spelt in another way":           {parts[0] + "." + parts[1] + "." + respelt(parts[2]), "bad_signature"},
 		"empty parts":                                        {"..", "bad_signature"},
 		"duplicate member of the header":                     {b64([]byte(`{"alg":"ES256","kid":"k1","alg":"none"}`)) + "." + parts[1] + "." + parts[2], "malformed_token"},
 		"duplicate claim":                                    {r.sign(nil, []byte(`{"sub":"mallory",`+string(payload[1:]))), "bad_claims"},
@@ -214,6 +219,13 @@ func TestIDTokenForm(t *testing.T) {
 	}
 }
 
+// respelt changes only bits that the decoder throws away.
+func respelt(s string) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := strings.IndexByte(alphabet, s[len(s)-1])
+	return s[:len(s)-1] + string(alphabet[last^1])
+}
+
 func flip(signature string) string {
 	c := byte('A')
 	if signature[10] == c {
@@ -243,6 +255,19 @@ func TestHS256OnlyIfConfigured(t *testing.T) {
 	wants(t, err, provider.Misbehaved, "bad_alg") // IDT-6: only what is configured
 	if r.count("/keys") != 0 {
 		t.Error("keys were fetched for nothing")
+	}
+}
+
+func TestJWK4AShortPreviousSecretIsNoKey(t *testing.T) {
+	r := newRogue(t)
+	c := r.client(conf(func(c *provider.Config) { c.SigningAlgs, c.PreviousSecret = []string{"HS256"}, secret.New("short") }))
+	_, err := c.Identify(t.Context(), response(mac([]byte("short"), must(json.Marshal(r.claims(nil))))), ordinary)
+	wants(t, err, provider.Misbehaved, "bad_signature")
+	c = r.client(conf(func(c *provider.Config) {
+		c.SigningAlgs, c.PreviousSecret = []string{"HS256"}, secret.New("the secret of before, long enough too")
+	}))
+	if _, err := c.Identify(t.Context(), response(mac([]byte("the secret of before, long enough too"), must(json.Marshal(r.claims(nil))))), ordinary); err != nil {
+		t.Errorf("CA-8: %v", err)
 	}
 }
 

@@ -1,10 +1,12 @@
 package provider_test
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	_ "crypto/sha512"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -50,26 +52,31 @@ func TestKeysAreReadOneByOne(t *testing.T) {
 	withCert := map[string]any{}
 	_ = json.Unmarshal(must(json.Marshal(good)), &withCert)
 	withCert["x5c"], withCert["key_ops"] = []string{"bm8gY2VydGlmaWNhdGU="}, []string{"verify"}
+	signOnly := maps.Clone(withCert)
+	signOnly["key_ops"] = []string{"sign"}
 	noKid := map[string]any{"kid": nil}
 	for name, row := range map[string]struct {
 		keys   []any
 		header map[string]any
 		ok     bool
 	}{
-		"JWK-3 strangers before the good one":        {append(strangers(), good), nil, true},
-		"JWK-3 strangers alone":                      {strangers(), nil, false},
-		"JWK-1 same kid, other kty":                  {[]any{rsaPublic, good}, nil, true},
-		"JWK-1 no kid in the token, one key":         {[]any{good}, noKid, true},
-		"JWK-1 P122 no kid in the token, three keys": {[]any{other, third, good, rsaPublic}, noKid, true},
-		"JWK-1 no kid in the token, none fits":       {[]any{other, third, rsaPublic}, noKid, false},
-		"JWK-1 the key has no kid":                   {[]any{other, nameless}, nil, true},
-		"JWK-1 the key has no alg":                   {[]any{noAlg}, nil, true},
-		"JWK-1 right key under another kid":          {[]any{jwk(&r.key.PublicKey, "k2", "ES256")}, nil, false},
-		"JWK-1 right key for another alg":            {[]any{jwk(&r.key.PublicKey, "k1", "ES384")}, nil, false},
-		"JWK-1 right key for encryption":             {[]any{jose.JSONWebKey{Key: &r.key.PublicKey, KeyID: "k1", Use: "enc"}}, nil, false},
-		"JWK-3 a certificate that cannot be read":    {[]any{withCert}, nil, true},
-		"JWK-3 no keys":                              {[]any{}, nil, false},
-		"JWK-3 the good one is the 101st":            {append(slices.Repeat([]any{other}, 100), good), nil, false},
+		"JWK-3 strangers before the good one":         {append(strangers(), good), nil, true},
+		"JWK-3 strangers alone":                       {strangers(), nil, false},
+		"JWK-1 same kid, other kty":                   {[]any{rsaPublic, good}, nil, true},
+		"JWK-1 no kid in the token, one key":          {[]any{good}, noKid, true},
+		"JWK-1 P122 no kid in the token, three keys":  {[]any{other, third, good, rsaPublic}, noKid, true},
+		"JWK-1 no kid in the token, none fits":        {[]any{other, third, rsaPublic}, noKid, false},
+		"JWK-1 the key has no kid":                    {[]any{other, nameless}, nil, true},
+		"JWK-1 the key has no alg":                    {[]any{noAlg}, nil, true},
+		"JWK-1 right key under another kid":           {[]any{jwk(&r.key.PublicKey, "k2", "ES256")}, nil, false},
+		"JWK-1 right key for another alg":             {[]any{jwk(&r.key.PublicKey, "k1", "ES384")}, nil, false},
+		"JWK-1 right key for encryption":              {[]any{jose.JSONWebKey{Key: &r.key.PublicKey, KeyID: "k1", Use: "enc"}}, nil, false},
+		"JWK-1 P119 right key, with its private part": {[]any{jose.JSONWebKey{Key: r.key, KeyID: "k1"}}, nil, false},
+		"JWK-1 right key, but only to sign with":      {[]any{signOnly}, nil, false},
+		"JWK-1 right key for key wrapping":            {[]any{jwk(&r.key.PublicKey, "k1", "ECDH-ES")}, nil, false},
+		"JWK-3 a certificate that cannot be read":     {[]any{withCert}, nil, true},
+		"JWK-3 no keys":                               {[]any{}, nil, false},
+		"JWK-3 the good one is the 101st":             {append(slices.Repeat([]any{other}, 100), good), nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r.publish(row.keys...)
@@ -101,8 +108,51 @@ func TestEveryAlgorithmWeAcceptWorks(t *testing.T) {
 			if _, err := r.client().Identify(t.Context(), response(token), ordinary); err != nil {
 				t.Fatal(err)
 			}
+			sign := func(hash string) string {
+				return must(must(signer.Sign(must(json.Marshal(r.claims(map[string]any{"at_hash": hash}))))).CompactSerialize())
+			}
+			if _, err := r.client().Identify(t.Context(), response(sign(halfHash(alg, "access-1"))), ordinary); err != nil {
+				t.Errorf("IDT-12 IMP-5: %v", err)
+			}
+			_, err := r.client().Identify(t.Context(), response(sign(halfHash(alg, "access-2"))), ordinary)
+			wants(t, err, provider.Misbehaved, "bad_at_hash")
 		})
 	}
+}
+
+// halfHash is written down here once more, from the words of OIDC Core §3.1.3.6.
+func halfHash(alg, s string) string {
+	h := map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512, "DSA": crypto.SHA512}[alg[len(alg)-3:]].New()
+	h.Write([]byte(s))
+	sum := h.Sum(nil)
+	return b64(sum[:len(sum)/2])
+}
+
+func TestJWK6ETagsOfKeys(t *testing.T) {
+	r := newRogue(t)
+	var sent []string
+	r.on("/keys", func(w http.ResponseWriter, q *http.Request) {
+		sent = append(sent, q.Header.Get("If-None-Match"))
+		w.Header().Set("ETag", `"v1"`)
+		if len(sent) > 1 {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		answerJSON(200, string(must(json.Marshal(map[string]any{"keys": r.keys}))))(w, q)
+	})
+	c := r.client()
+	for range 3 {
+		if _, err := c.Identify(t.Context(), response(r.idToken(nil)), ordinary); err != nil {
+			t.Fatal(err)
+		}
+		r.pass(61 * time.Minute)
+	}
+	if !slices.Equal(sent, []string{"", `"v1"`, `"v1"`}) {
+		t.Errorf("%q", sent)
+	}
+	r.on("/keys", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotModified) })
+	_, err := r.client().Identify(t.Context(), response(r.idToken(nil)), ordinary)
+	wants(t, err, provider.Unavailable, "keys_unavailable") // not modified, but nothing was there
 }
 
 func TestP123AStormOfUnknownKeysAndBadSignatures(t *testing.T) {
@@ -120,7 +170,9 @@ func TestP123AStormOfUnknownKeysAndBadSignatures(t *testing.T) {
 			for i := range 200 {
 				wg.Go(func() {
 					_, err := c.Identify(t.Context(), response(forger.sign(header(i), payload)), ordinary)
-					wants(t, err, provider.Misbehaved, "bad_signature")
+					if e, ok := err.(*provider.Error); !ok || e.Kind != provider.Misbehaved || e.Code != "bad_signature" {
+						t.Errorf("%v", err)
+					}
 				})
 			}
 			wg.Wait()
@@ -173,6 +225,24 @@ func TestJWK2ANewKeyIsFoundAtOnce(t *testing.T) {
 	if _, err := c.Identify(t.Context(), response(stranger), ordinary); err != nil {
 		t.Errorf("a kid that was unknown half a minute ago stays unknown: %v", err)
 	}
+}
+
+func TestJWK2UnknownKeysDuringAnOutage(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rogue) {
+		c := r.client()
+		if _, err := c.Identify(t.Context(), response(r.idToken(nil)), ordinary); err != nil {
+			t.Fatal(err)
+		}
+		r.on("/keys", answerJSON(503, ""))
+		for i := range 20 {
+			r.pass(11 * time.Second)
+			_, err := c.Identify(t.Context(), response(r.sign(map[string]any{"kid": fmt.Sprint("x", i)}, must(json.Marshal(r.claims(nil))))), ordinary)
+			wants(t, err, provider.Unavailable, "keys_unavailable")
+		}
+		if n := r.count("/keys"); n > 14 {
+			t.Errorf("%d fetches: the back-off is not heeded", n)
+		}
+	})
 }
 
 func TestJWK6KeysOutliveAnOutage(t *testing.T) {

@@ -153,7 +153,8 @@ func endpoints() []endpoint {
 }
 
 // readEndpoints reads what a document names. What the configuration overrides is not looked
-// at: the override may be there because the document is wrong.
+// at: the override may be there because the document is wrong, and an alias of it is not
+// what the operator named.
 func readEndpoints(o object, conf *Config) (e Endpoints, err error) {
 	for _, p := range endpoints() {
 		if *p.of(&conf.Endpoints) != "" {
@@ -174,12 +175,11 @@ func readEndpoints(o object, conf *Config) (e Endpoints, err error) {
 	return e, nil
 }
 
-// override puts what the configuration says over what was discovered. An overridden
-// endpoint has no alias: the operator named the one to use.
+// override puts what the configuration says over what was discovered.
 func (m *metadata) override(by Endpoints) {
 	for _, p := range endpoints() {
 		if v := *p.of(&by); v != "" {
-			*p.of(&m.Endpoints), *p.of(&m.mtls) = v, ""
+			*p.of(&m.Endpoints) = v
 		}
 	}
 }

@@ -1,9 +1,11 @@
 package provider
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestEndpointRules: each row is one URL named by whoever the columns say.
@@ -75,12 +77,12 @@ func TestEndpointRules(t *testing.T) {
 	}
 }
 
-// TestOddAddressesBehindANameAreRefused: the address is judged after the name was resolved.
+// TestP109OddAddressesBehindANameAreRefused: the address is judged after the name was resolved.
 func TestP109OddAddressesBehindANameAreRefused(t *testing.T) {
 	check := refuseOddAddresses("sso.example.com")
 	for address, ok := range map[string]bool{
 		"93.184.216.34:443": true, "10.0.0.1:443": true, "127.0.0.1:80": true, "[2001:db8::1]:443": true,
-		"169.254.169.254:80": false, "[fe80::1%eth0]:443": false, "[::ffff:169.254.169.254]:80": false, "0.0.0.0:80": false, "[::]:80": false, "224.0.0.1:80": false,
+		"169.254.169.254:80": false, "[fe80::1%eth0]:443": false, "[::ffff:169.254.169.254]:80": false, "0.0.0.0:80": false, "[::]:80": false, "224.0.0.1:80": false, "sso.example.com:443": false,
 	} {
 		if err := check("tcp", address, nil); ok != (err == nil) {
 			t.Errorf("%s: %v", address, err)
@@ -94,7 +96,19 @@ func TestP109OddAddressesBehindANameAreRefused(t *testing.T) {
 	}
 }
 
-// TestCandidates: which keys a signature is tried against, and in which order.
+func TestDIS5CacheControlWithinReason(t *testing.T) {
+	for header, want := range map[string]time.Duration{
+		"": time.Hour, "public": time.Hour, "max-age=600": 10 * time.Minute, "public, MAX-AGE=\"600\"": 10 * time.Minute, "max-age=0": 5 * time.Minute, "max-age=1": 5 * time.Minute,
+		"max-age=999999": time.Hour, "max-age=99999999999999999999": time.Hour, "max-age=-1": time.Hour, "max-age": time.Hour, "no-store": 5 * time.Minute, "no-cache, private": 5 * time.Minute,
+	} {
+		d := document[int]{maxAge: time.Hour}
+		if got := d.age(http.Header{"Cache-Control": {header}}); got != want {
+			t.Errorf("%q: %v, want %v", header, got, want)
+		}
+	}
+}
+
+// TestJWK1Candidates: which keys a signature is tried against, and in which order.
 func TestJWK1Candidates(t *testing.T) {
 	set, err := parseKeys([]byte(`{"keys":[` +
 		`{"kty":"EC","crv":"P-256","kid":"a","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"},` +

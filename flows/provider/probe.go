@@ -29,8 +29,8 @@ func (c *Client) Probe(ctx context.Context, redirectURIs []string) []Finding {
 	if err != nil {
 		return p.found
 	}
-	p.clock()
 	p.keys(ctx, m)
+	p.clock()
 	if c.conf.ClientID == "" {
 		p.good("no client_id is configured: this provider only vouches for bearer tokens")
 		return p.found
@@ -81,9 +81,8 @@ func (p *probe) discovery(ctx context.Context) (*metadata, error) {
 func (p *probe) clock() {
 	d, ok := p.c.back.skew.known()
 	switch leeway := p.c.conf.ClockSkew; {
-	case !ok && p.c.discovery != nil:
-		p.good("the clocks could not be compared: the provider's answers carry no Date")
 	case !ok:
+		p.good("the clocks could not be compared: the provider's answers carry no Date")
 	case d.Abs() < notable:
 		p.good("the clocks agree")
 	case d.Abs() <= leeway:

@@ -84,13 +84,16 @@ func TestProbeFindings(t *testing.T) {
 		how    string
 		text   string
 	}{
-		"DIS-4 down":                        {spoil(func(r *rogue) { r.on(wellKnown, answerJSON(503, "")) }), bad, "cannot be reached"},
-		"DIS-2 another issuer":              {spoil(func(r *rogue) { r.set("issuer", "https://x.example") }), bad, "is not the configured one"},
-		"DIS-2 garbage":                     {spoil(func(r *rogue) { r.on(wellKnown, answerJSON(200, "<html>")) }), bad, "cannot be used"},
-		"R21 we are behind":                 {by(-10 * time.Minute), bad, "your clock is 600 s behind the provider's; tokens are refused beyond 1m0s"},
-		"R21 we are ahead":                  {by(10 * time.Minute), bad, "your clock is 600 s ahead of the provider's"},
-		"R21 within the leeway":             {by(30 * time.Second), good, "the clocks differ by 30 s, which the leeway of 1m0s covers"},
-		"R21 no Date":                       {spoil(func(r *rogue) { r.on(wellKnown, undated(r)) }), good, "could not be compared"},
+		"DIS-4 down":            {spoil(func(r *rogue) { r.on(wellKnown, answerJSON(503, "")) }), bad, "cannot be reached"},
+		"DIS-2 another issuer":  {spoil(func(r *rogue) { r.set("issuer", "https://x.example") }), bad, "is not the configured one"},
+		"DIS-2 garbage":         {spoil(func(r *rogue) { r.on(wellKnown, answerJSON(200, "<html>")) }), bad, "cannot be used"},
+		"R21 we are behind":     {by(-10 * time.Minute), bad, "your clock is 600 s behind the provider's; tokens are refused beyond 1m0s"},
+		"R21 we are ahead":      {by(10 * time.Minute), bad, "your clock is 600 s ahead of the provider's"},
+		"R21 within the leeway": {by(30 * time.Second), good, "the clocks differ by 30 s, which the leeway of 1m0s covers"},
+		"R21 no Date": {spoil(func(r *rogue) {
+			r.on(wellKnown, undated(r.document))
+			r.on("/keys", undated(map[string]any{"keys": r.keys}))
+		}), good, "could not be compared"},
 		"JWK-3 no jwks_uri":                 {spoil(func(r *rogue) { r.set("jwks_uri", nil) }), bad, "names no jwks_uri"},
 		"JWK-6 no keys":                     {spoil(func(r *rogue) { r.on("/keys", answerJSON(500, "")) }), bad, "no sign-in can succeed without them"},
 		"JWK-4 no key fits":                 {spoil(func(r *rogue) { r.publish(jwk(&r.key.PublicKey, "k1", "ES384")) }), bad, "none of the 1 published keys fits"},
@@ -128,6 +131,12 @@ func TestProbeFindings(t *testing.T) {
 				c.Endpoints = provider.Endpoints{Authorization: r.url + "/authorize", Token: r.url + "/token", JWKS: r.url + "/keys"}
 			})}
 		}, good, "discovery is off"},
+		"DIS-7 R21 no discovery, the keys tell the time": {func(r *rogue) []func(*provider.Config, *provider.Deps) {
+			return append(by(time.Hour)(r), conf(func(c *provider.Config) {
+				c.Discovery = false
+				c.Endpoints = provider.Endpoints{Authorization: r.url + "/authorize", Token: r.url + "/token", JWKS: r.url + "/keys"}
+			}))
+		}, bad, "your clock is 3600 s ahead"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := probed(t)
@@ -147,10 +156,10 @@ func TestProbeFindings(t *testing.T) {
 	}
 }
 
-func undated(r *rogue) http.HandlerFunc {
+func undated(body any) http.HandlerFunc {
 	return func(w http.ResponseWriter, q *http.Request) {
 		w.Header()["Date"] = nil
-		answerJSON(200, string(must(json.Marshal(r.document))))(w, q)
+		answerJSON(200, string(must(json.Marshal(body))))(w, q)
 	}
 }
 

@@ -148,6 +148,21 @@ func TestREF2TheRefreshedIDToken(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("REF-2 auth_time stays unknown where the login said none", func(t *testing.T) {
+		who := signedIn(t, r, c, map[string]any{"auth_time": nil})
+		r.refreshed(map[string]any{"id_token": r.idToken(nil)})
+		if next, err := c.Refresh(t.Context(), who); err != nil || !next.AuthTime.IsZero() {
+			t.Errorf("%v %v", next, err)
+		}
+	})
+	t.Run("S8 P083 the kept ID token of somebody else", func(t *testing.T) {
+		tokens := *who.Tokens
+		tokens.IDToken = secret.New(r.idToken(map[string]any{"sub": "bob", "groups": []string{"admins"}}))
+		r.refreshed(nil)
+		if next, err := c.Refresh(t.Context(), like(who, &tokens)); err != nil || next.Subject != "alice" || len(next.Groups) != 0 {
+			t.Errorf("%v %v", next, err)
+		}
+	})
 	forger := &rogue{t: t, key: newKey()}
 	r.refreshed(map[string]any{"id_token": forger.sign(nil, must(json.Marshal(r.claims(nil))))})
 	_, err := c.Refresh(t.Context(), who)

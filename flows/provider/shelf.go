@@ -84,3 +84,31 @@ func (s shelf) put(ctx context.Context, c *copyOf, ttl time.Duration) error {
 	defer cancel()
 	return s.store.Put(ctx, s.key, value, ttl)
 }
+
+// fromShelf returns what is remembered and still of use, and whether the store could be asked.
+func (d *document[T]) fromShelf(ctx context.Context) (*edition[T], bool) {
+	c, err := d.shelf.take(ctx)
+	if err != nil {
+		d.log.Warn("the remembered "+d.name+" could not be read", "error", err)
+		return nil, false
+	}
+	if c == nil {
+		return nil, true
+	}
+	value, err := d.parse(c.Body)
+	if err != nil {
+		return nil, true
+	}
+	e := &edition[T]{value: value, at: c.At, maxAge: min(max(c.MaxAge, minAge), d.maxAge), etag: c.ETag, body: c.Body}
+	if !d.usable(e, d.now()) || e.at.After(d.now().Add(slack)) {
+		return nil, true
+	}
+	return e, true
+}
+
+func (d *document[T]) toShelf(ctx context.Context, e *edition[T]) {
+	keep := e.maxAge + max(d.stale, 24*time.Hour)
+	if err := d.shelf.put(ctx, &copyOf{At: e.at, MaxAge: e.maxAge, ETag: e.etag, Body: e.body}, keep); err != nil {
+		d.log.Warn("the "+d.name+" could not be remembered", "error", err)
+	}
+}
