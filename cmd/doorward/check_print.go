@@ -1,0 +1,205 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/doorward/doorward/internal/config"
+	"github.com/doorward/doorward/internal/origin"
+	"github.com/doorward/doorward/proxy"
+	"github.com/doorward/doorward/proxy/policy"
+)
+
+// columns aligns what is written to it, cells being separated by tabs.
+func columns(out io.Writer, write func(w io.Writer)) {
+	w := tabwriter.NewWriter(out, 0, 8, 3, ' ', 0)
+	write(w)
+	_ = w.Flush()
+}
+
+func printSummary(out io.Writer, c *config.Config) {
+	s := c.Sessions()
+	where := map[string]string{"bolt": "in a file below " + c.StateDir, "memory": "in memory", "cookie": "in their cookies"}
+	columns(out, func(w io.Writer) {
+		fmt.Fprintf(w, "Listening\ton %s, for administration on %s\n", c.Listen.HTTP, c.Listen.Admin)
+		fmt.Fprintf(w, "Sessions\t%s, end after %s without a request, and after %s in any case\n", where[c.Store], short(s.Idle), short(s.Lifetime))
+		if c.Shared != c.Store {
+			fmt.Fprintf(w, "Sign-ins\tunder way are kept %s\n", where[c.Shared])
+		}
+		trusted := "nobody's; the client is whoever connects"
+		if len(c.Listen.TrustedProxies) > 0 {
+			trusted = "those of " + joined(c.Listen.TrustedProxies)
+		}
+		fmt.Fprintf(w, "X-Forwarded-For\tis believed from: %s\n", trusted)
+	})
+	fmt.Fprintln(out)
+}
+
+// short writes a duration as people do: "8h" and not "8h0m0s".
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func joined[T any](list []T) string { return strings.Trim(fmt.Sprint(list), "[]") }
+
+// printRoutes prints the routes of each host as requests meet them: the longest path first, and of
+// two alike the one that names the host.
+func printRoutes(out io.Writer, c *config.Config) {
+	fmt.Fprintf(out, "Routes: of each host, the first whose path fits (one without its method: 405)\n")
+	routes := c.Proxy().Routes
+	for _, o := range c.Origins() {
+		fmt.Fprintf(out, "  %s\n", o)
+		here := routesOf(routes, o)
+		if len(here) == 0 {
+			fmt.Fprintf(out, "    nothing but Doorward's own %s\n", c.Listen.Prefix)
+			continue
+		}
+		columns(out, func(w io.Writer) {
+			fmt.Fprintf(w, "    PATH\tMETHODS\tWHO MAY PASS\tSIGN-IN BY\tCREDENTIAL\tUPSTREAM\tNAME\n")
+			for _, rt := range here {
+				fmt.Fprintf(w, "    %s\t%s\t%s\t%s\t%s\t%s\t%s\n", rt.Path, methods(rt), who(rt), signIn(rt), credential(rt), upstreams(rt), rt.Name)
+			}
+		})
+	}
+	fmt.Fprintln(out)
+}
+
+func routesOf(routes []proxy.Route, o origin.Origin) (here []proxy.Route) {
+	for _, rt := range routes {
+		if len(rt.Hosts) == 0 || slices.Contains(rt.Hosts, o) {
+			here = append(here, rt)
+		}
+	}
+	slices.SortStableFunc(here, func(a, b proxy.Route) int {
+		return cmp.Or(cmp.Compare(depth(b), depth(a)), strings.Compare(a.Path, b.Path), cmp.Compare(len(b.Hosts), len(a.Hosts)))
+	})
+	all := slices.Clone(here)
+	return slices.DeleteFunc(here, func(rt proxy.Route) bool {
+		return slices.ContainsFunc(all, func(other proxy.Route) bool { return hides(other, rt) })
+	})
+}
+
+// depth counts the segments of a route's path.
+func depth(rt proxy.Route) int {
+	path := strings.Trim(rt.Path, "/")
+	if path == "" {
+		return 0
+	}
+	return 1 + strings.Count(path, "/")
+}
+
+// hides tells whether b, a route for every host, is never reached because of a, which names the
+// host and has the same path.
+func hides(a, b proxy.Route) bool {
+	return len(a.Hosts) > 0 && len(b.Hosts) == 0 && strings.TrimSuffix(a.Path, "/") == strings.TrimSuffix(b.Path, "/")
+}
+
+func methods(rt proxy.Route) string {
+	if len(rt.Methods) == 0 {
+		return "all"
+	}
+	return strings.Join(rt.Methods, " ")
+}
+
+func who(rt proxy.Route) string {
+	switch {
+	case rt.Public:
+		return "anyone"
+	case len(rt.Allow) == 0:
+		return "everybody signed in"
+	}
+	words := make([]string, 0, len(rt.Allow))
+	for _, r := range rt.Allow {
+		words = append(words, ruleWords(r))
+	}
+	return strings.Join(words, ", or ")
+}
+
+// ruleWords is a rule as a person would say it. Unlike a refusal, this is for the operator,
+// who may see single persons' names.
+func ruleWords(r policy.Rule) string {
+	var all []string
+	add := func(what string, values []string) {
+		if len(values) > 0 {
+			all = append(all, what+" "+strings.Join(values, "|"))
+		}
+	}
+	add("group", r.Groups)
+	add("e-mail", r.Emails)
+	add("domain", r.Domains)
+	add("user", r.Users)
+	if len(r.Scopes) > 0 {
+		all = append(all, "scope "+strings.Join(r.Scopes, "+"))
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Claims)) {
+		add("claim "+name+" =", r.Claims[name])
+	}
+	return strings.Join(all, " and ")
+}
+
+func signIn(rt proxy.Route) string {
+	if rt.Public {
+		return "-"
+	}
+	return strings.Join(rt.Logins, " ")
+}
+
+func credential(rt proxy.Route) string {
+	switch {
+	case rt.PassAuthorization:
+		return "the client's"
+	case rt.Public:
+		return "none"
+	case rt.Credential == "session":
+		return "access token"
+	case rt.Credential == "id_token":
+		return "ID token"
+	}
+	return "none"
+}
+
+func upstreams(rt proxy.Route) string {
+	list := make([]string, 0, len(rt.Upstreams))
+	for _, u := range rt.Upstreams {
+		list = append(list, u.String())
+	}
+	s := strings.Join(list, " ")
+	if rt.StripPrefix {
+		s += " without " + rt.Path
+	}
+	return s
+}
+
+func printProviders(out io.Writer, g *graph) {
+	for _, p := range g.config.Providers() {
+		fmt.Fprintf(out, "Provider %s: %s\n", p.Name, p.Issuer)
+		redirects, logouts := g.flows.RedirectURIs(p.Name), g.flows.PostLogoutURIs(p.Name)
+		if len(redirects) == 0 {
+			fmt.Fprintf(out, "  nobody can sign in with it\n\n")
+			continue
+		}
+		fmt.Fprintf(out, "  register for client %q\n", p.ClientID)
+		columns(out, func(w io.Writer) {
+			for _, uri := range redirects {
+				fmt.Fprintf(w, "    redirect URI\t%s\n", uri)
+			}
+			for _, uri := range logouts {
+				fmt.Fprintf(w, "    post-logout redirect URI\t%s\n", uri)
+			}
+		})
+		fmt.Fprintln(out)
+	}
+}

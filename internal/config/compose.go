@@ -1,0 +1,182 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/doorward/doorward/flows"
+	"github.com/doorward/doorward/flows/provider"
+	"github.com/doorward/doorward/internal/identity"
+	"github.com/doorward/doorward/internal/origin"
+	"github.com/doorward/doorward/internal/pages"
+	"github.com/doorward/doorward/proxy"
+	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/sessions"
+)
+
+// Origins are all outside URLs under which Doorward is reached: hosts of routes, and callback
+// hosts of providers.
+func (c *Config) Origins() []origin.Origin { return slices.Clone(c.origins) }
+
+// Providers is one Config for each [provider.NAME].
+func (c *Config) Providers() []provider.Config { return slices.Clone(c.providers) }
+
+// Sessions is [sessions], without the stores.
+func (c *Config) Sessions() sessions.Config { return c.sessions }
+
+// Flows is every [login.NAME], given or implied, and the callbacks of providers.
+func (c *Config) Flows() flows.Config {
+	return flows.Config{
+		Prefix: c.Listen.Prefix, Logins: slices.Clone(c.logins), Callbacks: c.callbacks,
+		ReturnHosts: slices.Clone(c.Listen.ReturnHosts), Cookie: c.sessions.Cookie,
+	}
+}
+
+// Proxy is every [[route]], in the order of the file.
+func (c *Config) Proxy() proxy.Config {
+	pc := proxy.Config{
+		Prefix: c.Listen.Prefix, TrustedProxies: slices.Clone(c.Listen.TrustedProxies),
+		Routes: slices.Clone(c.routes), OwnCookie: c.sessions.Cookie.Owns,
+	}
+	for _, p := range c.providers {
+		if path := c.callbacks[p.Name].Path; path != "" && !below(path, c.Listen.Prefix) {
+			pc.OwnPaths = append(pc.OwnPaths, path)
+		}
+	}
+	return pc
+}
+
+func below(path, prefix string) bool { return path == prefix || strings.HasPrefix(path, prefix+"/") }
+
+// composer holds what the tables have to do with each other.
+type composer struct {
+	l      *loader
+	c      *Config
+	root   table
+	tables []table           // of c.routes
+	paths  map[string]string // provider by provider.X.callback
+}
+
+// compose checks what takes all tables to know.
+func (c *composer) compose() {
+	c.checkOrigins()
+	c.checkCookieDomain()
+	c.checkOverlaps()
+	c.checkLoops()
+	c.checkRoutes()
+	for _, p := range c.c.providers {
+		if p.InsecureUnverifiedEmail {
+			c.l.warn("provider.%s: insecure_unverified_email: addresses that nobody checked count as checked: whoever can enter somebody else's address there passes for them", p.Name)
+		}
+	}
+}
+
+func (c *composer) checkOrigins() {
+	if len(c.c.origins) > 0 || len(c.tables) == 0 {
+		return
+	}
+	for _, t := range c.tables {
+		if t.given("host") {
+			return // what is wrong with it was reported
+		}
+	}
+	c.tables[0].wrong("host", "it is missing: no route names the host under which people reach Doorward")
+}
+
+func (c *composer) checkCookieDomain() {
+	t := c.root.table("sessions").table("cookie")
+	domain := t.text("domain")
+	if domain == "" {
+		return
+	}
+	if o, err := origin.Parse(domain); err != nil || o.Host != domain || !strings.Contains(domain, ".") {
+		t.wrong("domain", "%q is no domain in small letters, such as \"example.com\"", domain)
+		return
+	}
+	for _, o := range c.c.origins {
+		if o.Host != domain && !strings.HasSuffix(o.Host, "."+domain) {
+			t.wrong("domain", "no browser takes a cookie for %q from %s; every host must lie in it", domain, o.Host)
+		}
+	}
+}
+
+// checkRoutes asks the gateway's own constructor about each route by itself, so that what it
+// finds wrong has a place. It stops at the first thing, so rules and headers are first tried one
+// by one. What was reported already is replaced by something harmless.
+func (c *composer) checkRoutes() {
+	anywhere := origin.Origin{Scheme: "https", Host: "host.invalid"}
+	origins, err := origin.NewSet(append(slices.Clone(c.c.origins), anywhere)...)
+	if err != nil {
+		return
+	}
+	shown, err := pages.New(pages.Config{Prefix: c.c.Listen.Prefix})
+	if err != nil {
+		c.root.table("listen").foreign(err)
+		return
+	}
+	try := func(rt proxy.Route) error {
+		if len(rt.Upstreams) == 0 {
+			rt.Upstreams = []*url.URL{{Scheme: "http", Host: "upstream.invalid"}}
+		}
+		if len(rt.Logins) == 0 {
+			rt.Logins = []string{"reported"}
+		}
+		pc := c.c.Proxy()
+		pc.Routes, pc.OwnPaths = []proxy.Route{rt}, nil
+		_, err := proxy.New(pc, proxy.Deps{
+			Origins: origins, Session: nobody{}, Starters: map[string]proxy.Starter{rt.Name: nobody{}},
+			Own: http.NewServeMux(), Pages: shown, Log: slog.New(slog.DiscardHandler),
+		})
+		if err == nil {
+			return nil
+		}
+		return errors.New(strings.TrimPrefix(err.Error(), "route."+rt.Name+": "))
+	}
+	for i, t := range c.tables {
+		rt := c.c.routes[i]
+		rt.Allow = t.tryRules(rt.Allow)
+		rt.Headers.Set = t.tryHeaders(rt.Headers.Set, try)
+		t.foreign(try(rt))
+	}
+}
+
+// tryRules reports rules that are wrong, and returns the others.
+func (t table) tryRules(rules []policy.Rule) (good []policy.Rule) {
+	for i, r := range rules {
+		_, err := policy.New([]policy.Rule{r})
+		if err == nil {
+			good = append(good, r)
+			continue
+		}
+		t.foreign(fmt.Errorf("allow[%d]: %s", i, strings.TrimPrefix(err.Error(), "allow[0]: ")))
+	}
+	return good
+}
+
+// tryHeaders reports headers that are wrong, and returns the others.
+func (t table) tryHeaders(set map[string]string, try func(proxy.Route) error) map[string]string {
+	good := make(map[string]string)
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		if err := try(proxy.Route{Name: "header", Headers: proxy.Headers{Set: map[string]string{name: set[name]}}}); err != nil {
+			t.foreign(err)
+		} else {
+			good[name] = set[name]
+		}
+	}
+	return good
+}
+
+// nobody stands in for what a gateway asks, in one that never gets a request.
+type nobody struct{}
+
+func (nobody) Authenticate(http.ResponseWriter, *http.Request) (*identity.Identity, bool, error) {
+	return nil, false, nil
+}
+func (nobody) Start(http.ResponseWriter, *http.Request, string) error { return nil }
+func (nobody) LoginURL(*http.Request, string) string                  { return "" }

@@ -1,0 +1,59 @@
+package config
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var (
+	snippet   = regexp.MustCompile("(?ms)^```toml\n(.*?)^```")
+	reference = regexp.MustCompile(`\$\{(env|file):([^}]+)\}`)
+)
+
+// What the documentation shows is what a reader will paste: each TOML snippet loads, with the files and variables that it names.
+func TestEverySnippetOfTheDocumentationLoads(t *testing.T) {
+	pages := []string{"../../README.md"}
+	err := filepath.WalkDir("../../docs", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".md") {
+			pages = append(pages, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range snippet.FindAllStringSubmatch(string(text), -1) {
+			seen++
+			g := given{toml: m[1], dir: t.TempDir()}
+			if !strings.Contains(m[1], "[provider.") && !strings.Contains(m[1], "[[route]]") {
+				g.toml += minimal // it is about one table only
+			}
+			for _, r := range reference.FindAllStringSubmatch(m[1], -1) {
+				switch r[1] {
+				case "env":
+					g.env = append(g.env, r[2]+"="+testKey)
+				case "file":
+					write(t, filepath.Join(g.dir, r[2]), testKey+"\n", 0o600)
+				}
+			}
+			if c, err := g.load(t); err != nil {
+				t.Errorf("%s shows\n%s\nwhich is refused:\n%v", page, m[1], err)
+			} else if len(c.Warnings()) > 0 {
+				t.Errorf("%s shows\n%s\nwhich warns: %v", page, m[1], c.Warnings())
+			}
+		}
+	}
+	if seen < 5 {
+		t.Errorf("only %d snippets were found: the search is broken", seen)
+	}
+}
