@@ -65,9 +65,6 @@ func (k *Keeper) find(ctx context.Context, p presented) (presented, *entry, erro
 // active counts a request as activity. In a store it is written in the background; a cookie
 // goes out with the answer.
 func (k *Keeper) active(ctx context.Context, p presented, e *entry, now time.Time) (presented, *entry) {
-	if !e.mayWriteActivity(now, k.step) {
-		return p, e
-	}
 	seen := func(rec *record) { rec.seen = now }
 	if k.inCookie {
 		next, to, err := k.home.amend(ctx, p, seen)

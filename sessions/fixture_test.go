@@ -243,6 +243,8 @@ func (s *tokenService) Refresh(ctx context.Context, who *identity.Identity) (*id
 type frailStore struct {
 	store.Store
 	down, readOnly atomic.Bool
+	noPut          atomic.Bool
+	deaf           atomic.Bool // nobody hears of a change
 	calls, writes  atomic.Int64
 	beforeGet      func(keys []string) // called after the answer was fetched
 }
@@ -282,6 +284,9 @@ func (s *frailStore) Put(ctx context.Context, key string, value []byte, ttl time
 	if err := s.trouble(true); err != nil {
 		return err
 	}
+	if s.noPut.Load() {
+		return fmt.Errorf("test: %w", store.ErrUnavailable)
+	}
 	return s.Store.Put(ctx, key, value, ttl, index...)
 }
 
@@ -297,6 +302,14 @@ func (s *frailStore) Take(ctx context.Context, key string) ([]byte, bool, error)
 		return nil, false, err
 	}
 	return s.Store.Take(ctx, key)
+}
+
+func (s *frailStore) Watch(ctx context.Context, prefix string, changed func(string)) error {
+	return s.Store.Watch(ctx, prefix, func(key string) {
+		if !s.deaf.Load() {
+			changed(key)
+		}
+	})
 }
 
 type lockedBuffer struct {

@@ -239,6 +239,20 @@ func TestACookieFromBeforeARefreshEndsWithItsSession(t *testing.T) {
 	})
 }
 
+func TestANoteThatIsLostCostsNoSecondRefresh(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := newGate(t, inCookies)
+		b := g.signedIn(t, app)
+		before := header(b, app)
+		time.Sleep(g.provider.life + time.Second)
+		g.shared.noPut.Store(true)
+		expect(t, b.Open(t, app+"/"), 200, "at-2")
+		if w := g.ask(t, app+"/", before); !strings.HasSuffix(w.Body.String(), "at-2") || g.provider.calls.Load() != 1 {
+			t.Errorf("%d %s, %d refreshes", w.Code, w.Body, g.provider.calls.Load())
+		}
+	})
+}
+
 func TestGraceIsBounded(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	var g grace

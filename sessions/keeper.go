@@ -108,7 +108,7 @@ func (k *Keeper) changed(prefix string) func(string) {
 }
 
 // Close ends what runs in the background, and waits for refreshes that are under way,
-// because their new tokens would be lost: half a minute at most. Requests may still come, but
+// because their new tokens would be lost: at most 40 seconds. Requests may still come, but
 // nothing is refreshed and no activity counted for them. The stores stay open.
 func (k *Keeper) Close() {
 	k.mu.Lock()
@@ -168,7 +168,7 @@ func (k *Keeper) Authenticate(w http.ResponseWriter, r *http.Request) (who *iden
 		if k.due(e, now) {
 			p, e = k.renewed(r.Context(), p, e)
 		}
-		if e != nil && now.Sub(e.rec.seen) >= k.step {
+		if e != nil && e.mayWriteActivity(now, k.step) {
 			p, e = k.active(r.Context(), p, e, now)
 		}
 	}

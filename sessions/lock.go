@@ -82,6 +82,8 @@ func (k *lock) renew(ctx context.Context) {
 func (k *lock) release(ctx context.Context) {
 	k.stop()
 	<-k.done
+	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	defer cancel()
 	_ = k.replace(ctx, freed, time.Second)
 }
 

@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/doorward/doorward/internal/identity"
 )
 
 const (
 	refreshLimit = 30 * time.Second // for a refresh, with the wait for another replica's
 	cooldown     = time.Minute      // after a refresh, before another one may be asked for
+	leastPause   = time.Second      // between two refreshes, however short tokens live
 	firstPause   = 5 * time.Second  // after a failure; doubles up to
 	longestPause = time.Minute
 	maxFailed    = 10_000 // failures remembered
@@ -28,10 +32,14 @@ func (k *Keeper) refreshAt(e *entry) time.Time {
 	if !k.refreshable(e) || e.rec.who.Tokens.Expiry.IsZero() {
 		return time.Time{}
 	}
-	return fourFifths(e.rec.who.Tokens.ReceivedAt, e.rec.who.Tokens.Expiry)
+	t := e.rec.who.Tokens
+	at := t.ReceivedAt.Add(t.Expiry.Sub(t.ReceivedAt) / 5 * 4)
+	// Tokens that are born dead, or without a birthday, must not make every request a refresh.
+	if least := e.rec.refreshed.Add(leastPause); at.Before(least) {
+		return least
+	}
+	return at
 }
-
-func fourFifths(from, to time.Time) time.Time { return from.Add(to.Sub(from) / 5 * 4) }
 
 func (k *Keeper) due(e *entry, now time.Time) bool {
 	at := k.refreshAt(e)
@@ -41,7 +49,7 @@ func (k *Keeper) due(e *entry, now time.Time) bool {
 // NextRefresh returns when the session's tokens will be refreshed by themselves, and until
 // when a further Refresh would do nothing. Zero is never.
 func (k *Keeper) NextRefresh(s *Session) (next, until time.Time) {
-	next = k.refreshAt(&entry{rec: record{who: s.Who}})
+	next = k.refreshAt(&entry{rec: record{who: s.Who, refreshed: s.Refreshed}})
 	if !s.Refreshed.IsZero() {
 		until = s.Refreshed.Add(cooldown)
 	}
@@ -125,12 +133,12 @@ func (r *renewals) join(k *Keeper, ctx context.Context, p presented, e *entry) (
 var errClosed = errors.New("this configuration was replaced by another")
 
 // land forgets a flight, and remembers a failure for a while: a provider in trouble is not
-// hammered by every request.
+// hammered by every request, nor is one that refused while the store could not end the session.
 func (r *renewals) land(id digest, f *flight, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.flights, id)
-	if f.err == nil || errors.Is(f.err, ErrRefused) {
+	if f.err == nil {
 		delete(r.failed, id)
 		return
 	}
@@ -172,7 +180,7 @@ func (k *Keeper) refresh(ctx context.Context, p presented, e *entry) (_ *entry, 
 	if cur == nil || err != nil || cur.rec.refreshes > e.rec.refreshes {
 		return cur, p, nil, err
 	}
-	who, err := k.refresher.Refresh(ctx, cur.rec.who)
+	who, err := k.ask(ctx, cur.rec.who)
 	if err == nil && (who == nil || who.Key() != cur.rec.who.Key()) {
 		err = fmt.Errorf("%w: the answer is about somebody else", ErrRefused) // P083
 	}
@@ -194,6 +202,16 @@ func (k *Keeper) refresh(ctx context.Context, p presented, e *entry) (_ *entry, 
 	rec := cur.rec
 	change(&rec)
 	return newEntry(rec, cur.as, 0), p, &rec, nil
+}
+
+// ask calls the provider. A panic here would end the process, not a request.
+func (k *Keeper) ask(ctx context.Context, who *identity.Identity) (_ *identity.Identity, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic while refreshing: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return k.refresher.Refresh(ctx, who)
 }
 
 // refused ends a session, unless what was refused was not the newest token.

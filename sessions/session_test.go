@@ -212,11 +212,11 @@ func TestActivityIsWrittenOnceAMinuteAtMost(t *testing.T) {
 // A stricter configuration holds for the sessions that are there.
 func TestShorterLimitsApplyToOldSessions(t *testing.T) {
 	bothHomes(t, func(t *testing.T, home func(*plan)) {
-		g := newGate(t, home)
+		g := newGate(t, home, func(p *plan) { p.provider = newTokenService(); p.provider.life = 24 * time.Hour })
 		b := g.signedIn(t, app)
 		copied := header(b, app)
 		stricter := newGate(t, home, func(p *plan) {
-			p.shared, p.config.Lifetime = g.shared.Store, time.Hour
+			p.shared, p.config.Lifetime, p.config.Idle = g.shared.Store, time.Hour, 20*time.Minute
 			if g.sessions != nil {
 				p.sessions = g.sessions.Store
 			}
@@ -224,7 +224,18 @@ func TestShorterLimitsApplyToOldSessions(t *testing.T) {
 		if w := stricter.ask(t, app+"/", copied); w.Code != 200 {
 			t.Errorf("%d", w.Code)
 		}
-		time.Sleep(time.Hour)
+		time.Sleep(21 * time.Minute)
+		if w := stricter.ask(t, app+"/", copied); w.Code != 401 {
+			t.Errorf("without a request for 21 minutes: %d", w.Code)
+		}
+		if w := g.ask(t, app+"/", copied); w.Code != 200 {
+			t.Errorf("the other configuration: %d", w.Code)
+		}
+		synctest.Wait()
+		if w := stricter.ask(t, app+"/", copied); w.Code != 200 && g.sessions != nil {
+			t.Errorf("after activity: %d", w.Code)
+		}
+		time.Sleep(40 * time.Minute)
 		if w := stricter.ask(t, app+"/", copied); w.Code != 401 {
 			t.Errorf("after an hour: %d", w.Code)
 		}
