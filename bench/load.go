@@ -142,32 +142,6 @@ func contentLength(line []byte) (n int, ok bool) {
 	return n, true
 }
 
-// upstream is what both gateways stand before: 1 KB, always the same.
-func upstream() http.Handler {
-	page := make([]byte, answerSize)
-	for i := range page {
-		page[i] = 'x'
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") == "" {
-			http.Error(w, "no token arrived", http.StatusForbidden)
-			return
-		}
-		w.Header().Set("Content-Type", "text/plain")
-		if r.URL.Path == tokenPath {
-			_, _ = io.WriteString(w, r.Header.Get("Authorization"))
-			return
-		}
-		w.Header().Set("Content-Length", answerLength)
-		_, _ = w.Write(page)
-	})
-}
-
-const (
-	answerSize   = 1024
-	answerLength = "1024"
-)
-
 // once checks with an ordinary client that a target answers as it should.
 func (t *target) once(ctx context.Context) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", t.address)

@@ -49,9 +49,13 @@ func newStage(ctx context.Context, o options) (s *stage, err error) {
 		return nil, err
 	}
 	s.closers = append(s.closers, func() { _ = os.RemoveAll(s.dir) })
-	if s.upstream, err = s.serve(func(string) (http.Handler, error) { return upstream(), nil }); err != nil {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		return nil, err
 	}
+	go serveUpstream(l)
+	s.closers = append(s.closers, func() { _ = l.Close() })
+	s.upstream = "http://" + l.Addr().String()
 	if s.ourAt, err = freeAddress(); err != nil {
 		return nil, err
 	}

@@ -272,3 +272,18 @@ func TestP113UserinfoOverridesNothingThatIsProtected(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+func TestIDT11MaxAgeIsCheckedAsItWasAsked(t *testing.T) {
+	for _, age := range []string{"0", "60"} {
+		w := newWorld(t, func(p *plan) {
+			p.flows = func(c *Config) { c.Logins[0].Params = map[string][]string{"max_age": {age}} }
+		})
+		w.signedIn(t, app+"/x")
+		w.idp.Misbehave(idp.Claim("auth_time", time.Now().Add(-time.Hour).Unix()).Always())
+		b := w.net.Browser()
+		expect(t, b.Open(t, app+"/x").SignIn(t, "alice", "alice"), http.StatusBadGateway, codeProviderBad)
+		if asked := w.idp.Last(idp.Authorize).Query.Get("max_age"); asked != age {
+			t.Errorf("asked for %q", asked)
+		}
+	}
+}

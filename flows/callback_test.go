@@ -75,6 +75,7 @@ func TestP090WrongState(t *testing.T) {
 		"not base64":                   {state[:20] + "=" + state[21:]},
 		"P187 markup":                  {`"><script>alert(1)</script>`},
 		"not canonical base64 (twice)": {state + "A"},
+		"a line break in it":           {state[:20] + "\r\n" + state[20:]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			other := w.net.Browser()
@@ -315,46 +316,17 @@ func TestP108MethodsThatAreNotGET(t *testing.T) {
 }
 
 func TestRSP5ALongCodeIsSent(t *testing.T) {
-	w := newWorld(t)
-	b := w.net.Browser()
-	good := w.answered(t, b, app+"/x")
-	long := strings.Repeat("c", 6000)
-	b.StopAt = func(*url.URL) bool { return true }
-	b.Open(t, with(t, good, "code", long))
-	if got := w.idp.Last(idp.Token).Form.Get("code"); got != long {
-		t.Errorf("a code of %d bytes arrived", len(got))
+	for name, change := range map[string]func(*plan){"as it came": func(*plan) {}, "carried": oneCallback} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, change)
+			b := w.net.Browser()
+			good := w.answered(t, b, app+"/x")
+			long := strings.Repeat("c", 6000)
+			b.StopAt = func(next *url.URL) bool { return !next.Query().Has("ticket") }
+			b.Open(t, with(t, good, "code", long))
+			if got := w.idp.Last(idp.Token).Form.Get("code"); got != long {
+				t.Errorf("a code of %d bytes arrived", len(got))
+			}
+		})
 	}
-}
-
-func TestP208NobodyIsSignedOutByAStoreThatIsDown(t *testing.T) {
-	w := newWorld(t, func(p *plan) { p.frail = true })
-	b := w.signedIn(t, app+"/x")
-	w.replica(t) // which has not seen the session yet
-	b.Header.Set("X-Test-Replica", "1")
-	cookies := len(b.Jar.Names(app))
-	w.shared.down.Store(true)
-	for _, path := range []string{"/x", "/oauth2/session", "/oauth2/userinfo", "/oauth2/callback?state=" + w.flows.sealState(newAttempt(t, "/x"))} {
-		page := b.Open(t, app+path)
-		expect(t, page, http.StatusServiceUnavailable, codeStore)
-	}
-	expect(t, b.Post(t, "", signOut, nil), http.StatusServiceUnavailable, codeStore)
-	if n := len(b.Jar.Names(app)); n != cookies {
-		t.Errorf("cookies: %v", b.Jar.Names(app))
-	}
-	w.shared.down.Store(false)
-	expect(t, b.Open(t, app+"/x"), http.StatusOK, "alice sees app.test/x")
-}
-
-func TestP208StoreDown(t *testing.T) {
-	w := newWorld(t)
-	b := w.net.Browser()
-	good := w.answered(t, b, app+"/x")
-	w.shared.down.Store(true)
-	page := b.Open(t, good)
-	w.refused(t, b, page, http.StatusServiceUnavailable, codeStore)
-	if page.Header.Get("Retry-After") == "" {
-		t.Error("no Retry-After")
-	}
-	w.shared.down.Store(false)
-	expect(t, b.Open(t, good), http.StatusOK, "alice sees app.test/x") // nothing was lost: the person loads again
 }

@@ -16,8 +16,8 @@
 // The authorization code flow is authorization_code.go. back.go decides where a browser may be
 // sent, and is the only place that does. loop.go stops logins that lead back to a login.
 // sign_out.go ends sessions here and at the provider. callback_host.go carries an answer from
-// the one registered host to the host where the login began. errors.go turns a provider's
-// failure into what people read.
+// the one registered host to the host where the login began. wonderwall.go has the paths of another
+// gateway, for those who come from there. errors.go turns a provider's failure into what people read.
 //
 // The package never validates a token and never speaks to a provider itself: that is
 // flows/provider. It keeps no sessions: that is package sessions. It never proxies, and

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/doorward/doorward/internal/identity"
+	"github.com/doorward/doorward/internal/pages"
 	"github.com/doorward/doorward/internal/telemetry"
 )
 
@@ -12,6 +13,7 @@ import (
 func (f *Flows) finish(w http.ResponseWriter, r *http.Request, a *attempt, who *identity.Identity) error {
 	session, err := f.deps.Sessions.Start(w, r, who)
 	if err != nil {
+		f.revoke(r.Context(), who) // nobody holds these tokens now (REF-8)
 		return f.sessionError(err)
 	}
 	f.extendChain(w, a)
@@ -24,6 +26,13 @@ func (f *Flows) finish(w http.ResponseWriter, r *http.Request, a *attempt, who *
 	// 303, never 307: what came with this request must not be sent on (AUT-8). The code
 	// leaves the address bar (P112).
 	return redirect(w, http.StatusSeeOther, to)
+}
+
+// withheld reports whether a browser may have a session that it did not send along, because
+// another site led here: to be asked again, by ourselves, before a login begins.
+func (f *Flows) withheld(r *http.Request) bool {
+	return f.cookie.SameSite == http.SameSiteStrictMode && r.Method == http.MethodGet &&
+		r.Header.Get("Sec-Fetch-Site") == "cross-site" && pages.KindOf(r) == pages.Navigation
 }
 
 // reload sends a browser on by an answer of our own site instead of a redirect. Browsers hold back

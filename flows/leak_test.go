@@ -186,6 +186,10 @@ func TestWhatASessionCannotHoldIsTheOperatorsToMend(t *testing.T) {
 	})
 	page := w.net.Browser().Open(t, app+"/x").SignIn(t, "alice", "alice")
 	expect(t, page, http.StatusBadGateway, codeMisconfigured, "more than a session can hold")
+	w.flows.Wait()
+	if n := w.idp.Count(idp.Revoke); n != 1 {
+		t.Errorf("REF-8: %d revocations", n)
+	}
 }
 
 func TestSessionErrors(t *testing.T) {

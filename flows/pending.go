@@ -30,10 +30,6 @@ const (
 	// Servers in front of us refuse long Cookie headers. A browser that carries more than this for
 	// attempts gets no more targets into cookies (P085).
 	maxCarried = 4 << 10
-
-	// Long return targets wait in the shared store. It takes so many within one attempt's life and no
-	// more, or anonymous requests could fill it (P085).
-	maxLongBacks = 2000
 )
 
 // attempt is one login that has begun and not ended. The browser that began it keeps it, in a
@@ -192,49 +188,6 @@ func (f *Flows) drop(w http.ResponseWriter, here origin.Origin, s state) {
 func (f *Flows) once(ctx context.Context, s state) (bool, error) {
 	n, err := f.deps.Shared.Add(ctx, sharedKey("used", s.ID), 1, markLife)
 	return n == 1, err
-}
-
-// storeBack keeps a return target that is too long for a cookie. Where too many wait already it
-// says false: whoever has filled the store shall not keep anybody from signing in.
-func (f *Flows) storeBack(ctx context.Context, a *attempt) (stored bool, err error) {
-	n, err := f.deps.Shared.Add(ctx, "flows/backs", 1, attemptLife)
-	if err != nil {
-		return false, f.storeError(err)
-	}
-	if n > maxLongBacks {
-		f.deps.Log.WarnContext(ctx, "too many long return targets are waiting; this login returns to the path without its query", "waiting", n)
-		return false, nil
-	}
-	blob := f.deps.Ring.Seal(purposeBack, []byte(a.back), a.id)
-	if err := f.deps.Shared.Put(ctx, sharedKey("back", a.id), blob, markLife); err != nil {
-		return false, f.storeError(err)
-	}
-	return true, nil
-}
-
-// withoutQuery returns what of a long return target fits into a cookie, "" if nothing does.
-func withoutQuery(back string) string {
-	if end := strings.IndexAny(back, "?#"); end >= 0 {
-		back = back[:end]
-	}
-	if len(back) > maxCookieBack {
-		return ""
-	}
-	return back
-}
-
-// fetchBack fills in a return target that waits in the shared store.
-func (f *Flows) fetchBack(ctx context.Context, a *attempt) error {
-	items, err := f.deps.Shared.Get(ctx, sharedKey("back", a.id))
-	if err != nil {
-		return f.storeError(err)
-	}
-	if blob := items[0]; blob.Version != 0 {
-		if back, err := f.deps.Ring.Open(purposeBack, blob.Value, a.id); err == nil {
-			a.back = string(back)
-		}
-	}
-	return nil
 }
 
 // nonce and verifier are drawn from the attempt's secret, each by a label of its own: knowing one tells

@@ -243,3 +243,28 @@ func TestSignOutOnAPlainHTTPHost(t *testing.T) {
 		t.Error("the session is still there")
 	}
 }
+
+func TestALogoutsReturnTargetWaitsAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		b := w.net.Browser()
+		b.StopAt = func(next *url.URL) bool { return next.Path == "/bye" }
+		state := w.flows.sealParameter(purposeLogout, logoutState{time.Now().Unix(), "/bye"}, []byte(app))
+		time.Sleep(59 * time.Minute)
+		expect(t, b.Open(t, app+"/oauth2/logout/callback?state="+state), http.StatusSeeOther)
+		time.Sleep(2 * time.Minute)
+		expect(t, b.Open(t, app+"/oauth2/logout/callback?state="+state), http.StatusOK, "signed out")
+		elsewhere := w.flows.sealParameter(purposeLogout, logoutState{time.Now().Unix(), "/bye"}, []byte(wiki))
+		expect(t, b.Open(t, app+"/oauth2/logout/callback?state="+elsewhere), http.StatusOK, "signed out")
+	})
+}
+
+func TestALongReturnTargetDoesNotGoToTheProvider(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn(t, app+"/x")
+	page := b.Post(t, "", signOut, url.Values{"rd": {"/bye?q=" + strings.Repeat("y", 3000)}})
+	expect(t, page, http.StatusOK, "signed out")
+	if asked := w.idp.Last(idp.EndSession); len(asked.URL.String()) > 2500 || asked.Query.Get("id_token_hint") == "" {
+		t.Errorf("asked with %d bytes", len(asked.URL.String()))
+	}
+}

@@ -37,7 +37,7 @@ func (s *Starter) Start(w http.ResponseWriter, r *http.Request, back string) err
 	if !ok {
 		return &pages.Error{Code: codeUnknownHost}
 	}
-	if s.flows.cookie.SameSite == http.SameSiteStrictMode && r.Header.Get("Sec-Fetch-Site") == "cross-site" && pages.KindOf(r) == pages.Navigation {
+	if s.flows.withheld(r) {
 		return reload(w, s.flows.target(here, back))
 	}
 	return s.flows.startOne(w, r, here, s.logins, beginning{back: back, demanded: true})

@@ -48,6 +48,19 @@ func TestAStrictSessionCookieComesThroughALogin(t *testing.T) {
 		page := refreshed(t, b, b.Visit(t, "https://elsewhere.test/", app+"/z"))
 		expect(t, refreshed(t, b, page.SignIn(t, "alice", "alice")), http.StatusOK, "alice sees app.test/z")
 	})
+	t.Run("also in a browser that sends no Sec-Fetch headers", func(t *testing.T) {
+		b := w.net.Browser()
+		for _, name := range []string{"Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User"} {
+			b.Header.Set(name, "")
+		}
+		page := b.Open(t, app+"/x").SignIn(t, "alice", "alice")
+		expect(t, refreshed(t, b, page), http.StatusOK, "alice sees app.test/x")
+	})
+	t.Run("HEAD of another site gets no page", func(t *testing.T) {
+		if res := w.call(t, http.MethodHead, app+"/z", navigation("cross-site")...); res.StatusCode != http.StatusFound || res.Header.Get("Refresh") != "" {
+			t.Errorf("%d %v", res.StatusCode, res.Header)
+		}
+	})
 	t.Run("no target leads away", func(t *testing.T) {
 		b := w.net.Browser()
 		page := b.Open(t, app+"/oauth2/start?rd=//evil.test").SignIn(t, "alice", "alice")

@@ -98,6 +98,7 @@ func (v *visit) answer(w http.ResponseWriter, err *pages.Error) {
 // only early hints through, and keeps the cookies that a refreshed session has set.
 type reply struct {
 	http.ResponseWriter
+	visit   *visit
 	cookies []string // our own Set-Cookie, set before forwarding
 	emptied bool
 }
@@ -119,6 +120,9 @@ func (r *reply) WriteHeader(status int) {
 	}
 	if r.emptied && r.cookies != nil {
 		h["Set-Cookie"] = append(r.cookies[:len(r.cookies):len(r.cookies)], h["Set-Cookie"]...)
+	}
+	if r.visit.desynchronised() {
+		h["Connection"] = []string{"close"}
 	}
 	r.ResponseWriter.WriteHeader(status)
 }

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -50,6 +51,7 @@ type capture struct {
 	wire   string       // what was read before the last take
 	bytes  lockedBuffer // as they came, of all connections, since the last take
 	answer func(w http.ResponseWriter, r *http.Request)
+	stream func(w http.ResponseWriter, r *http.Request)
 }
 
 func newCapture(t testing.TB) *capture {
@@ -65,6 +67,13 @@ func newCapture(t testing.TB) *capture {
 }
 
 func (e *capture) serve(w http.ResponseWriter, r *http.Request) {
+	e.mu.Lock()
+	stream := e.stream
+	e.mu.Unlock()
+	if stream != nil {
+		stream(w, r)
+		return
+	}
 	got := received{Request: r.Clone(r.Context())}
 	if r.Header.Get("Upgrade") == "" {
 		body, _ := io.ReadAll(r.Body)
@@ -75,6 +84,14 @@ func (e *capture) serve(w http.ResponseWriter, r *http.Request) {
 	answer := e.answer
 	e.mu.Unlock()
 	answer(w, r)
+}
+
+// streams is answers for a handler that reads the body itself; E notes nothing then.
+func (e *capture) streams(h func(w http.ResponseWriter, r *http.Request)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stream = h
+	e.bytes.off.Store(true)
 }
 
 // answers sets what E answers from now on.
@@ -118,11 +135,15 @@ func (c teeConn) Read(p []byte) (int, error) {
 }
 
 type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+	off atomic.Bool
+	mu  sync.Mutex
+	b   bytes.Buffer
 }
 
 func (b *lockedBuffer) Write(p []byte) (int, error) {
+	if b.off.Load() {
+		return len(p), nil
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.Write(p)

@@ -10,9 +10,6 @@ import (
 // cookie could replay it (P028). Other cookies keep their bytes.
 func stripCookies(h http.Header, own func(name string) bool) {
 	lines := h["Cookie"]
-	if !slices.ContainsFunc(lines, func(line string) bool { return holdsOwn(line, own) }) {
-		return
-	}
 	kept := lines[:0] // h is the outgoing copy
 	for _, line := range lines {
 		if line = withoutOwn(line, own); line != "" {
@@ -44,13 +41,20 @@ func withoutOwn(line string, own func(string) bool) string {
 		}
 		return line
 	}
-	var kept []string
-	for pair := range strings.SplitSeq(line, ";") {
-		if pair = strings.Trim(pair, " \t"); pair != "" && !own(cookieName(pair)) {
-			kept = append(kept, pair)
+	var b strings.Builder
+	b.Grow(len(line))
+	for more := true; more; {
+		var pair string
+		pair, line, more = strings.Cut(line, ";")
+		if pair = strings.Trim(pair, " \t"); pair == "" || own(cookieName(pair)) {
+			continue
 		}
+		if b.Len() > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(pair)
 	}
-	return strings.Join(kept, "; ")
+	return b.String()
 }
 
 // cookieName finds the name under which a server files name=value. A pair that begins

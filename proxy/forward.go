@@ -63,7 +63,7 @@ func (f *forwarder) forward(w http.ResponseWriter, req *CanonicalRequest, rt *ro
 			return &pages.Error{Code: codeCredentialRefused, Err: err}
 		}
 	}
-	v.reply = reply{ResponseWriter: w, cookies: w.Header()["Set-Cookie"]}
+	v.reply = reply{ResponseWriter: w, visit: v, cookies: w.Header()["Set-Cookie"]}
 	v.proxy = httputil.ReverseProxy{
 		Rewrite:        v.rewrite,
 		ModifyResponse: v.modifyResponse,
@@ -74,6 +74,7 @@ func (f *forwarder) forward(w http.ResponseWriter, req *CanonicalRequest, rt *ro
 	}
 	req.record.Upstream = v.upstream.display
 	admitBody(w, req.in)
+	defer holdBody(w, req.in)
 	v.proxy.ServeHTTP(&v.reply, req.in)
 	v.cleanTrailers(w.Header())
 	return nil

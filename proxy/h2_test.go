@@ -107,6 +107,20 @@ func (h *h2) read(stream uint32) answer {
 	}
 }
 
+// readData waits for the next data on a stream.
+func (h *h2) readData(stream uint32) string {
+	h.Helper()
+	for {
+		f, err := h.framer.ReadFrame()
+		if err != nil {
+			h.Fatal(err)
+		}
+		if f, ok := f.(*http2.DataFrame); ok && f.StreamID == stream {
+			return string(f.Data())
+		}
+	}
+}
+
 // send2 writes one request without a body over HTTP/2. Lines are those of [lab.send].
 func (l *lab) send2(method, target string, lines ...string) answer {
 	l.Helper()

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -186,5 +187,18 @@ func TestTheHeadersOfAnIdentityAreBuiltOnce(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { one.injection(who) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestReservedNamesAreWrittenAsTheyArrive(t *testing.T) {
+	for _, name := range append(append([]string(nil), reservedNames...), reservedPrefixes...) {
+		if !canonicalName(strings.TrimSuffix(name, "-")) || name != http.CanonicalHeaderKey(name) {
+			t.Errorf("%s is not canonical and would match nothing", name)
+		}
+	}
+	for name, ok := range map[string]bool{"X-A": true, "Accept": true, "X--A": true, "-X": true, "X-1a": true, "x-A": false, "X-a": false, "XA": false, "X_A": false, "": false, "X-A ": false, "X-\u212a": false} {
+		if canonicalName(name) != ok {
+			t.Errorf("%q", name)
+		}
 	}
 }

@@ -10,7 +10,8 @@ import (
 // errors alike, because a header that is set only sometimes must be deleted always
 // (P021, P022).
 type hygiene struct {
-	names map[string]bool // canonical
+	names    map[string]bool // canonical
+	prefixes [128][]string   // by their first byte: most headers are compared with none
 }
 
 // Names that carry a meaning which only a gateway may give them. Where X- names end in
@@ -44,6 +45,9 @@ func newHygiene(routes []*route) *hygiene {
 	for _, name := range reservedNames {
 		h.names[name] = true
 	}
+	for _, p := range reservedPrefixes {
+		h.prefixes[p[0]] = append(h.prefixes[p[0]], p)
+	}
 	for _, rt := range routes {
 		for _, name := range rt.headers.names {
 			if name != "Authorization" && name != "Cookie" { // rewrite deletes these; own endpoints and sessions read them
@@ -58,7 +62,7 @@ func newHygiene(routes []*route) *hygiene {
 func (h *hygiene) clean(r *http.Request) {
 	headers := r.Header
 	for name := range headers {
-		if !headerName(name) || h.reserved(name) {
+		if !canonicalName(name) || h.reserved(name) {
 			delete(headers, name)
 		}
 	}
@@ -70,19 +74,31 @@ func (h *hygiene) clean(r *http.Request) {
 	}
 }
 
+// reserved expects a canonical name.
 func (h *hygiene) reserved(name string) bool {
-	if c := http.CanonicalHeaderKey(name); c != name {
-		name = c
-	}
 	if h.names[name] {
 		return true
 	}
-	for _, prefix := range reservedPrefixes {
+	for _, prefix := range h.prefixes[name[0]] {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}
 	}
 	return false
+}
+
+// canonicalName reports whether a name is one of S4 and in net/http's canonical form, in which
+// everything that came over a wire is.
+func canonicalName(name string) bool {
+	first := true // of a word
+	for i := range len(name) {
+		c := name[i]
+		if lower, upper := 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z'; lower && first || upper && !first || !lower && !upper && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+		first = c == '-'
+	}
+	return name != ""
 }
 
 // headerName is the alphabet of S4. "_" is not in it: CGI and its children (WSGI, PHP,

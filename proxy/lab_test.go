@@ -27,6 +27,7 @@ import (
 // requests are written to, in front of E, an upstream that notes every byte it reads.
 type lab struct {
 	*testing.T
+	g       *Gateway
 	e       *capture
 	gateway *httptest.Server
 	log     *lockedBuffer
@@ -37,7 +38,14 @@ const patience = 10 * time.Second
 // newLab starts G and E; change may alter the configuration first.
 func newLab(t *testing.T, change func(*Config, *Deps)) *lab {
 	t.Helper()
-	l := &lab{T: t, e: newCapture(t), log: &lockedBuffer{}}
+	l := newLabOf(t, change)
+	l.T = t
+	return l
+}
+
+func newLabOf(t testing.TB, change func(*Config, *Deps)) *lab {
+	t.Helper()
+	l := &lab{e: newCapture(t), log: &lockedBuffer{}}
 	open := origin.Origin{Scheme: "https", Host: "open.test"}
 	origins, err := origin.NewSet(appTest, open)
 	if err != nil {
@@ -80,6 +88,7 @@ func newLab(t *testing.T, change func(*Config, *Deps)) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
+	l.g = g
 	onPanic := func(w http.ResponseWriter, r *http.Request) { p.Error(w, r, errors.New("panic")) }
 	access := telemetry.NewAccessLog(log)
 	t.Cleanup(access.Close)

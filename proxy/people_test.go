@@ -93,3 +93,7 @@ func ownPages() http.Handler {
 	mux.HandleFunc("/old/callback", echo)
 	return mux
 }
+
+func tokens(access string) *identity.Tokens {
+	return &identity.Tokens{AccessToken: secret.New(access)}
+}

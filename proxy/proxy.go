@@ -153,7 +153,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve is the whole path of a request. There is no other way to an upstream than through
 // its last line.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) error {
-	holdBody(w, r)                // until forward admits it
+	holdBody(w, r)                // forward admits it
 	req, err := g.canonical(w, r) // 400, 405, 421; policy and forward take only req
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 // decision (P049).
 func upgradesToWebSocket(r *http.Request) bool {
 	up := r.Header["Upgrade"]
-	return r.Method == http.MethodGet && r.ProtoMajor == 1 && r.ProtoMinor >= 1 && len(up) == 1 && strings.EqualFold(up[0], "websocket")
+	return r.Method == http.MethodGet && r.ContentLength == 0 && r.ProtoMajor == 1 && r.ProtoMinor >= 1 && len(up) == 1 && strings.EqualFold(up[0], "websocket")
 }
 
 // checkOrigin refuses a WebSocket that a foreign page opens: browsers send cookies with it
