@@ -34,7 +34,7 @@ func printSummary(out io.Writer, c *config.Config) {
 		}
 		trusted := "nobody's; the client is whoever connects"
 		if len(c.Listen.TrustedProxies) > 0 {
-			trusted = "those of " + joined(c.Listen.TrustedProxies)
+			trusted = "those of " + strings.Trim(fmt.Sprint(c.Listen.TrustedProxies), "[]")
 		}
 		fmt.Fprintf(w, "X-Forwarded-For\tis believed from: %s\n", trusted)
 	})
@@ -53,12 +53,10 @@ func short(d time.Duration) string {
 	return s
 }
 
-func joined[T any](list []T) string { return strings.Trim(fmt.Sprint(list), "[]") }
-
 // printRoutes prints the routes of each host as requests meet them: the longest path first, and of
 // two alike the one that names the host.
 func printRoutes(out io.Writer, c *config.Config) {
-	fmt.Fprintf(out, "Routes: of each host, the first whose path fits (one without its method: 405)\n")
+	fmt.Fprintf(out, "Routes: the first whose path fits; if its method does not, the answer is 405\n")
 	routes := c.Proxy().Routes
 	for _, o := range c.Origins() {
 		fmt.Fprintf(out, "  %s\n", o)
@@ -68,9 +66,8 @@ func printRoutes(out io.Writer, c *config.Config) {
 			continue
 		}
 		columns(out, func(w io.Writer) {
-			fmt.Fprintf(w, "    PATH\tMETHODS\tWHO MAY PASS\tSIGN-IN BY\tCREDENTIAL\tUPSTREAM\tNAME\n")
 			for _, rt := range here {
-				fmt.Fprintf(w, "    %s\t%s\t%s\t%s\t%s\t%s\t%s\n", rt.Path, methods(rt), who(rt), signIn(rt), credential(rt), upstreams(rt), rt.Name)
+				fmt.Fprintf(w, "    %s\t%s\t%s: to %s\n    \t\t%s\n", plain(rt.Path), methods(rt), rt.Name, upstreams(rt), strings.Join(terms(rt), "; "))
 			}
 		})
 	}
@@ -84,7 +81,7 @@ func routesOf(routes []proxy.Route, o origin.Origin) (here []proxy.Route) {
 		}
 	}
 	slices.SortStableFunc(here, func(a, b proxy.Route) int {
-		return cmp.Or(cmp.Compare(depth(b), depth(a)), strings.Compare(a.Path, b.Path), cmp.Compare(len(b.Hosts), len(a.Hosts)))
+		return cmp.Or(cmp.Compare(depth(b), depth(a)), strings.Compare(plain(a.Path), plain(b.Path)), cmp.Compare(len(b.Hosts), len(a.Hosts)))
 	})
 	all := slices.Clone(here)
 	return slices.DeleteFunc(here, func(rt proxy.Route) bool {
@@ -92,34 +89,65 @@ func routesOf(routes []proxy.Route, o origin.Origin) (here []proxy.Route) {
 	})
 }
 
+// plain is a path without the slash at its end, which means nothing.
+func plain(path string) string {
+	if path = strings.TrimSuffix(path, "/"); path == "" {
+		return "/"
+	}
+	return path
+}
+
 // depth counts the segments of a route's path.
 func depth(rt proxy.Route) int {
-	path := strings.Trim(rt.Path, "/")
-	if path == "" {
+	if plain(rt.Path) == "/" {
 		return 0
 	}
-	return 1 + strings.Count(path, "/")
+	return strings.Count(plain(rt.Path), "/")
 }
 
 // hides tells whether b, a route for every host, is never reached because of a, which names the
 // host and has the same path.
 func hides(a, b proxy.Route) bool {
-	return len(a.Hosts) > 0 && len(b.Hosts) == 0 && strings.TrimSuffix(a.Path, "/") == strings.TrimSuffix(b.Path, "/")
+	return len(a.Hosts) > 0 && len(b.Hosts) == 0 && plain(a.Path) == plain(b.Path)
 }
 
 func methods(rt proxy.Route) string {
 	if len(rt.Methods) == 0 {
-		return "all"
+		return "all methods"
 	}
 	return strings.Join(rt.Methods, " ")
 }
 
-func who(rt proxy.Route) string {
+// terms says on which terms a route lets requests pass, and what it adds to them.
+func terms(rt proxy.Route) []string {
+	if rt.Public {
+		return append([]string{"anyone"}, sets(rt)...)
+	}
+	all := []string{who(rt) + ", signed in by " + strings.Join(rt.Logins, " or ")}
 	switch {
-	case rt.Public:
-		return "anyone"
-	case len(rt.Allow) == 0:
-		return "everybody signed in"
+	case rt.PassAuthorization:
+		all = append(all, "passes the client's own Authorization")
+	case rt.Credential == "session":
+		all = append(all, "sends the access token")
+	case rt.Credential == "id_token":
+		all = append(all, "sends the ID token")
+	}
+	if rt.Headers.Profile == "none" {
+		all = append(all, "sends no identity headers")
+	}
+	return append(all, sets(rt)...)
+}
+
+func sets(rt proxy.Route) []string {
+	if len(rt.Headers.Set) == 0 {
+		return nil
+	}
+	return []string{"sets " + strings.Join(slices.Sorted(maps.Keys(rt.Headers.Set)), ", ")}
+}
+
+func who(rt proxy.Route) string {
+	if len(rt.Allow) == 0 {
+		return "everybody"
 	}
 	words := make([]string, 0, len(rt.Allow))
 	for _, r := range rt.Allow {
@@ -150,35 +178,14 @@ func ruleWords(r policy.Rule) string {
 	return strings.Join(all, " and ")
 }
 
-func signIn(rt proxy.Route) string {
-	if rt.Public {
-		return "-"
-	}
-	return strings.Join(rt.Logins, " ")
-}
-
-func credential(rt proxy.Route) string {
-	switch {
-	case rt.PassAuthorization:
-		return "the client's"
-	case rt.Public:
-		return "none"
-	case rt.Credential == "session":
-		return "access token"
-	case rt.Credential == "id_token":
-		return "ID token"
-	}
-	return "none"
-}
-
 func upstreams(rt proxy.Route) string {
 	list := make([]string, 0, len(rt.Upstreams))
 	for _, u := range rt.Upstreams {
 		list = append(list, u.String())
 	}
-	s := strings.Join(list, " ")
+	s := strings.Join(list, " and ")
 	if rt.StripPrefix {
-		s += " without " + rt.Path
+		s += " without " + plain(rt.Path)
 	}
 	return s
 }

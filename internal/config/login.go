@@ -28,7 +28,7 @@ func loginKeys() *spec {
 // that is named like it.
 func (c *composer) readLogins() {
 	all := c.root.table("login")
-	if all.node == nil {
+	if all.node == nil || len(all.node.keys) == 0 {
 		for _, p := range c.c.providers {
 			if p.ClientID != "" {
 				c.c.logins = append(c.c.logins, flows.Login{Name: p.Name, Flow: "authorization_code", Provider: p.Name, Label: p.Name})

@@ -24,6 +24,9 @@ func (l *loader) fromFlags(root *node, set []string) {
 		case s.form == later:
 			l.notYet(key, at, s.note)
 		default:
+			if (s.form == secretText || s.form == secretList) && !wholeReference.MatchString(value) {
+				l.warn("--set %s: whoever lists the processes of this machine sees it; use the environment, or a reference such as ${file:…}", key)
+			}
 			if s.form == text && len(path) > 1 { // in a table with free keys
 				path = l.free(path)
 			}

@@ -46,7 +46,10 @@ func (e *Error) Error() string {
 	for _, p := range e.Problems {
 		parts = append(parts, p.String())
 	}
-	if n := len(e.Problems); n > 1 {
+	switch n := len(e.Problems); {
+	case n >= maxProblems:
+		parts = append(parts, fmt.Sprintf("the first %d problems in the configuration", n))
+	case n > 1:
 		parts = append(parts, fmt.Sprintf("%d problems in the configuration", n))
 	}
 	return strings.Join(parts, "\n")

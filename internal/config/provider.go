@@ -121,6 +121,9 @@ func (t table) checkProvider(conf provider.Config) {
 			return // what is to be held against the rest is not known
 		}
 	}
+	if !conf.Discovery && conf.ClientID != "" && !t.given("authorization_endpoint") {
+		t.wrong("authorization_endpoint", "needed without discovery: people are sent there to sign in")
+	}
 	_, err := provider.New(conf, provider.Deps{})
 	t.foreign(err)
 	if placeholder(conf.ClientSecret) {

@@ -141,6 +141,9 @@ func (t table) allow() (rules []policy.Rule) {
 			Groups: r.list("groups"), Emails: r.list("emails"), Domains: r.list("domains"),
 			Users: r.list("users"), Scopes: r.list("scopes"), Claims: r.lists("claims"),
 		})
+		if item.bad {
+			rules[i] = policy.Rule{Groups: []string{"reported"}}
+		}
 		for _, k := range item.keys {
 			switch list := item.value(k); {
 			case list == nil: // reported already

@@ -143,7 +143,8 @@ func TestR24WhatIsWrongIsRefusedWithItsPlaceAndWhatToDo(t *testing.T) {
 		"weak algorithm":               {with(`signing_algs = ["none"]`, ""), "signing_algs", "none"},
 		"clock off by an hour":         {with(`clock_skew = "1h"`, ""), `"1h"`, "5m"},
 		"userinfo":                     {with(`userinfo = "alway"`, ""), `"alway"`, `did you mean "always"?`},
-		"no discovery, no keys":        {with("discovery = false\ntoken_endpoint = \"https://sso.example.com/t\"", ""), "corp", "jwks_uri"},
+		"no discovery, no keys":        {with("discovery = false\nauthorization_endpoint = \"https://sso.example.com/a\"\ntoken_endpoint = \"https://sso.example.com/t\"", ""), "corp", "jwks_uri"},
+		"no discovery, nowhere to go":  {with("discovery = false\njwks_uri = \"https://sso.example.com/k\"\ntoken_endpoint = \"https://sso.example.com/t\"", ""), "corp", "authorization_endpoint"},
 		"endpoint in the clear":        {with(`token_endpoint = "http://sso.example.com/t"`, ""), `"http://sso`, "https"},
 		"callback elsewhere":           {with(`callback = "https://x/cb"`, ""), `"https://x/cb"`, "slash"},
 		"one callback for two (ISS-4)": {with(`callback = "/cb"`, "") + second + "callback = \"/cb\"\n", `"/cb"`, `"corp"`},
@@ -178,6 +179,8 @@ func TestR24WhatIsWrongIsRefusedWithItsPlaceAndWhatToDo(t *testing.T) {
 		"a login twice":              {minimal + "login = [\"corp\", \"corp\"]\n", `"corp"]`, "twice"},
 		"public and allow":           {minimal + "public = true\nallow = [{ groups = [\"a\"] }]\n", "allow", "public = true"},
 		"allow nobody":               {minimal + "allow = []\n", "allow", "empty"},
+		"allow without a table":      {minimal + "allow = [\"staff\"]\n", `"staff"`, "route.app.allow[0]: a table is wanted here"},
+		"route that is no table":     {"route = [1]\n" + second, "1]", "route[0]: a table is wanted here"},
 		"P203 allow everybody":       {minimal + "allow = [{}]\n", "allow", "everybody"},
 		"P203 an empty group":        {minimal + "allow = [{ groups = [\"\"] }]\n", "groups", "empty"},
 		"P203 no groups":             {minimal + "allow = [{ groups = [], users = [\"x\"] }]\n", "groups", "no condition"},
@@ -250,6 +253,7 @@ func TestWhatIsAllowedStaysAllowed(t *testing.T) {
 		"single parameter":          with(`authorization_params = { prompt = "login" }`, ""),
 		"carriage returns":          strings.ReplaceAll(minimal, "\n", "\r\n"),
 		"dotted keys":               "provider.corp.issuer = \"https://sso.example.com\"\nprovider.corp.client_id = \"x\"\nroute = [{ host = \"a.example\", upstream = [\"http://127.0.0.1:1\"] }]\n",
+		"no logins in [login]":      minimal + "[login]\n",
 		"header with a dot":         minimal + "[route.headers.set]\nX-Y = \"{claim.a.b}\"\n",
 	} {
 		t.Run(name, func(t *testing.T) { given{toml: toml}.mustLoad(t) })

@@ -35,6 +35,12 @@ func TestWhatIsPossibleButDoubtfulWarnsAtEveryStart(t *testing.T) {
 			}
 		})
 	}
+	for value, warns := range map[string]bool{"a-secret-that-nobody-knows": true, "${env:X}": false} {
+		c := given{toml: minimal, env: []string{"X=a-secret-that-nobody-knows"}, set: []string{"provider.corp.client_secret=" + value}}.mustLoad(t)
+		if hasWarning(c, "--set provider.corp.client_secret", "processes") != warns || hasWarning(c, "nobody-knows") {
+			t.Errorf("CA-8: a secret on the command line, %s: %q", value, c.Warnings())
+		}
+	}
 	if c := (given{toml: minimal}).mustLoad(t); len(c.Warnings()) != 0 {
 		t.Errorf("a good configuration warns: %v", c.Warnings())
 	}
