@@ -121,7 +121,7 @@ func (r *reply) WriteHeader(status int) {
 	if r.emptied && r.cookies != nil {
 		h["Set-Cookie"] = append(r.cookies[:len(r.cookies):len(r.cookies)], h["Set-Cookie"]...)
 	}
-	if r.visit.desynchronised() {
+	if r.visit.early() {
 		h["Connection"] = []string{"close"}
 	}
 	r.ResponseWriter.WriteHeader(status)

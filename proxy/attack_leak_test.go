@@ -79,7 +79,7 @@ func TestP189P190TheLogHoldsNoSecretAndOneLinePerRequest(t *testing.T) {
 	l := newLab(t, func(_ *Config, d *Deps) {
 		d.Session.(people)["s3cret-session"] = someone("carol", nil)
 	})
-	secrets := []string{"s3cret", "at-carol", "idt-carol", "at-alice", "idt-alice", "Bearer"}
+	secrets := []string{"s3cret", "at-carol", "idt-carol", "at-alice", "idt-alice", "Bearer", "odd input"}
 	lines := []string{"Cookie: __Host-doorward=s3cret-session; app=s3cret", "Authorization: Bearer s3cret", "User-Agent: x \"\\n\xc2\x9b31m s3cret", "Referer: https://app.test/?code=s3cret", "X-Request-Id: s3cret"}
 	n := 0
 	for _, target := range []string{"/x?code=s3cret", "/session/x?access_token=s3cret", "/set/x", "/admin/x?s3cret", "/a//b?s3cret", "/oauth2/callback?code=s3cret&state=s3cret", "/pass/x", "/none?s3cret", "/public/%0a2026?s3cret", "/x#s3cret"} {

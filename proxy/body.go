@@ -22,14 +22,10 @@ func holdBody(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// admitBody lifts it for a request that may pass, and lets the answer begin before the body
-// has ended. Otherwise net/http would hold an early answer (413, 401, or a stream in both
-// directions) back until the client sends the next bytes.
+// admitBody lifts it for a request that may pass.
 func admitBody(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
-		c := http.NewResponseController(w)
-		_ = c.SetReadDeadline(time.Time{})
-		_ = c.EnableFullDuplex()
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	}
 }
 
@@ -53,9 +49,10 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// desynchronised reports whether the answer to a request begins before its body has ended.
-// Nobody can say then where the next request on the connection begins, and net/http, which
-// would otherwise see to it, leaves it to us in full duplex (P050, P052).
-func (v *visit) desynchronised() bool {
+// early reports whether the answer begins before the body of the request has ended: a 413, or
+// a stream in both directions. Such an answer must close the connection: nobody can say where
+// the next request begins (P050, P052), and net/http would hold the answer back until it had
+// read on.
+func (v *visit) early() bool {
 	return v.body != nil && !v.body.ended.Load() && v.req.in.ProtoMajor == 1
 }

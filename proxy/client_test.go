@@ -63,6 +63,20 @@ func FuzzForwardedFor(f *testing.F) {
 		if ok && !tenSlashEight.covers(last) && client != last {
 			t.Fatalf("%q, %q: the client is %s and not the nearest untrusted", one, two, client)
 		}
+		if client != netip.MustParseAddr("10.0.0.1") { // then everybody right of it is trusted and can be read
+			for i := len(elements) - 1; i >= 0; i-- {
+				hop, ok := parseHop(elements[i])
+				if !ok {
+					t.Fatalf("%q, %q: the client is %s, left of what cannot be read", one, two, client)
+				}
+				if trusted := tenSlashEight.covers(hop); !trusted || i == 0 {
+					if hop != client {
+						t.Fatalf("%q, %q: the client is %s and not %s", one, two, client, hop)
+					}
+					break
+				}
+			}
+		}
 		if strings.ContainsAny(via, "\r\n\x00") {
 			t.Fatalf("via is %q", via)
 		}

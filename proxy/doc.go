@@ -12,5 +12,7 @@
 // no login flow: what it needs of them it declares as [Authenticator], [Starter] and
 // [Source]. It never buffers a body.
 //
-// Start at Gateway.serve in proxy.go.
+// Start at Gateway.serve in proxy.go. The attacks of the catalogue are tests by their numbers,
+// attack_*_test.go, against a gateway on a real socket (lab_test.go) in front of an upstream
+// that notes every byte (capture_test.go).
 package proxy

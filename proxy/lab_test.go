@@ -20,6 +20,7 @@ import (
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
 	"github.com/doorward/doorward/internal/telemetry"
+	"github.com/doorward/doorward/internal/testnet"
 	"github.com/doorward/doorward/proxy/policy"
 )
 
@@ -278,4 +279,21 @@ func TestTheLaboratoryWorks(t *testing.T) {
 	if s := fmt.Sprint(l.passed(l.send("GET", "/public/x")).Header); strings.Contains(s, "alice") {
 		t.Error(s)
 	}
+}
+
+// overMemory serves h inside a bubble and connects to it; what h was made with may be outside.
+func overMemory(t *testing.T, h http.Handler) net.Conn {
+	t.Helper()
+	listener := testnet.Listen()
+	server := &http.Server{Handler: h}
+	go func() { _ = server.Serve(listener) }()
+	conn, err := listener.Dial(t.Context(), "tcp", "app.test:443")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = conn.Close()
+		_ = server.Close()
+	})
+	return conn
 }

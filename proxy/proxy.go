@@ -56,7 +56,7 @@ type Route struct {
 	Credential        string // "none", "session", "id_token", later the name of a [credential.NAME]
 	Headers           Headers
 	KeepFragment      bool
-	PassAuthorization bool            // only with credential "none"
+	PassAuthorization bool            // only with credential "none"; but for NTLM and Negotiate, which sign in a connection that all share
 	WebSocketOrigins  []origin.Origin // beyond the route's own
 }
 
