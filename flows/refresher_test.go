@@ -124,6 +124,7 @@ func TestP082ASignOutDuringARefreshIsTheEnd(t *testing.T) {
 		time.Sleep(4*time.Minute + 30*time.Second)
 		w.idp.Misbehave(idp.Slow(5*time.Second).For("grant_type", "refresh_token"))
 		expect(t, b.Open(t, app+"/x"), http.StatusOK, "alice sees") // the refresh goes on behind the answer
+		synctest.Wait()                                             // until the provider has got it
 		b.Post(t, "", signOut, nil)
 		time.Sleep(10 * time.Second)
 		if n := w.refreshes(); n != 1 {

@@ -136,8 +136,10 @@ func (d *deadline) set(h *half, at time.Time) {
 		d.timer = nil
 	}
 	d.at = at
-	if !at.IsZero() {
-		d.timer = time.AfterFunc(time.Until(at), func() {
+	// One that has passed needs no timer. The runtime of Go 1.26 crashes now and then when a timer is
+	// made to fire at once in a bubble under the race detector; crypto/tls does so at each Close.
+	if wait := time.Until(at); !at.IsZero() && wait > 0 {
+		d.timer = time.AfterFunc(wait, func() {
 			h.mu.Lock() // so that a waiter is either before its check or already waiting
 			defer h.mu.Unlock()
 			h.changed.Broadcast()
