@@ -1,9 +1,7 @@
 package proxy
 
 import (
-	"context"
 	"encoding/hex"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -24,15 +22,9 @@ const (
 // environment, asks for no compression of its own, and follows no redirects (a RoundTripper
 // never does).
 func newTransport(sockets map[string]string) *http.Transport {
-	dialer := &net.Dialer{Timeout: dialWait, KeepAlive: 30 * time.Second}
 	return &http.Transport{
-		Proxy: nil,
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			if path, ok := sockets[address]; ok {
-				return dialer.DialContext(ctx, "unix", path)
-			}
-			return dialer.DialContext(ctx, network, address)
-		},
+		Proxy:                  nil,
+		DialContext:            newDial(sockets).context,
 		TLSHandshakeTimeout:    handshakeWait,
 		ResponseHeaderTimeout:  responseWait,
 		IdleConnTimeout:        idleConn,
