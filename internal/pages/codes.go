@@ -68,7 +68,7 @@ var codes = map[string]code{
 	},
 	"login_loop": {
 		http.StatusLoopDetected, "Sign-in goes in circles", operator,
-		"You were signed in several times in a row, and each time the session did not come back.",
+		"You were signed in several times in a row, and each time you were asked to sign in again.",
 		"Let your browser keep cookies for this site, and sign in again. If that does not help, send the details below to the people who run this site.", false,
 	},
 	"login_failed": {
