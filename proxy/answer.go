@@ -18,6 +18,7 @@ func (v *visit) modifyResponse(res *http.Response) error {
 	if !v.route.public {
 		keepPrivate(res.Header)
 	}
+	v.keepVigil(res)
 	return nil
 }
 

@@ -17,6 +17,8 @@ type forwarder struct {
 	errorLog  *log.Logger
 	pages     *pages.Pages
 	ownCookie func(name string) bool
+	streams   Streams // may be nil
+	log       *slog.Logger
 }
 
 func newForwarder(c Config, d Deps) forwarder {
@@ -26,6 +28,8 @@ func newForwarder(c Config, d Deps) forwarder {
 		errorLog:  slog.NewLogLogger(d.Log.Handler(), slog.LevelDebug), // a client that leaves early is no news
 		pages:     d.Pages,
 		ownCookie: c.OwnCookie,
+		streams:   d.Streams,
+		log:       d.Log,
 	}
 	if f.transport == nil {
 		f.transport = newTransport(socketsOf(c.Routes))
@@ -41,7 +45,8 @@ type visit struct {
 	route     *route
 	upstream  *upstream
 	injection *injection
-	bearer    string // Authorization from a Source, or ""
+	who       *identity.Identity // nil: anonymous
+	bearer    string             // Authorization from a Source, or ""
 	body      *body
 	proxy     httputil.ReverseProxy
 	reply     reply
@@ -53,7 +58,7 @@ func (f *forwarder) forward(w http.ResponseWriter, req *CanonicalRequest, rt *ro
 	if d.Outcome != Allow {
 		return d.refusal()
 	}
-	v := &visit{forwarder: f, req: req, route: rt, upstream: rt.next(), injection: rt.injection(d.Who)}
+	v := &visit{forwarder: f, req: req, route: rt, upstream: rt.next(), injection: rt.injection(d.Who), who: d.Who}
 	if v.injection.err != nil {
 		return &pages.Error{Code: codeCredentialRefused, Detail: "What the application behind this address must learn about you fits in no header.", Err: v.injection.err}
 	}

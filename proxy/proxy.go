@@ -77,6 +77,7 @@ type Deps struct {
 	Pages     *pages.Pages
 	Now       func() time.Time // nil = time.Now
 	Log       *slog.Logger
+	Streams   Streams           // ends what lasts longer than its session; nil = nothing does
 	Transport http.RoundTripper // nil = tuned transport of our own; tests over memory
 }
 

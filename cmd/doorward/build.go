@@ -92,7 +92,7 @@ func (g *graph) gateway(origins *origin.Set, log *slog.Logger) (http.Handler, er
 		}
 		starters[route.Name] = s
 	}
-	gw, err := proxy.New(pc, proxy.Deps{Origins: origins, Session: g.keeper, Starters: starters, Own: own, Pages: g.pages, Log: log})
+	gw, err := proxy.New(pc, proxy.Deps{Origins: origins, Session: g.keeper, Streams: g.keeper, Starters: starters, Own: own, Pages: g.pages, Log: log})
 	if err != nil {
 		return nil, configError("route", err)
 	}

@@ -56,6 +56,12 @@ func newApplication(t *testing.T) *application {
 		if r.URL.Path == "/held" {
 			<-r.Context().Done()
 		}
+		if r.URL.Path == "/events" {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+			return
+		}
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprintf(w, "<p>app at %s</p>", r.URL.RequestURI())
 	}))

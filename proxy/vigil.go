@@ -1,0 +1,83 @@
+package proxy
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/doorward/doorward/internal/identity"
+)
+
+const (
+	vigilEvery = time.Second // so long at most a stream outlives its session
+	shortBody  = 1 << 20     // bytes; an answer of a known length up to this needs no vigil
+)
+
+// Streams tells whether the session that a request came with is still there. Asked once a
+// second for each long answer, it must cost little; it is no activity.
+type Streams interface {
+	Alive(r *http.Request, who *identity.Identity) (bool, error)
+}
+
+// vigil is the body of an answer that may last: a WebSocket, an event stream, a large
+// download. It ends with the session of who asked for it, whether that was signed out,
+// revoked or ran out (P180, P131). Where it cannot be known, the answer goes on: it began
+// with a yes, and an outage of the store must not cut everybody's connections.
+type vigil struct {
+	io.ReadCloser
+	timer *time.Timer
+	done  atomic.Bool
+}
+
+// keepVigil puts a vigil over the answers that need one.
+func (v *visit) keepVigil(res *http.Response) {
+	switching := res.StatusCode == http.StatusSwitchingProtocols
+	if v.who == nil || v.forwarder.streams == nil || res.Body == nil || !switching && res.ContentLength >= 0 && res.ContentLength <= shortBody {
+		return
+	}
+	g := &vigil{ReadCloser: res.Body}
+	g.timer = time.AfterFunc(time.Hour, func() { g.look(v) })
+	g.timer.Reset(vigilEvery) // only now may look find the timer
+	res.Body = g
+	if both, ok := g.ReadCloser.(io.ReadWriteCloser); ok && switching {
+		res.Body = &tunnel{vigil: g, Writer: both}
+	}
+}
+
+func (g *vigil) look(v *visit) {
+	if g.done.Load() {
+		return
+	}
+	alive, err := v.forwarder.streams.Alive(v.req.in, v.who)
+	if alive || err != nil {
+		g.timer.Reset(vigilEvery)
+		return
+	}
+	v.forwarder.log.LogAttrs(context.Background(), slog.LevelInfo, "stream ended with its session",
+		slog.String("reference", v.req.record.Reference), slog.String("route", v.route.name))
+	_ = g.ReadCloser.Close() // whoever reads it gets an error, and the client's connection is cut
+}
+
+// Close ends the vigil too.
+func (g *vigil) Close() error {
+	g.done.Store(true)
+	g.timer.Stop()
+	return g.ReadCloser.Close()
+}
+
+// tunnel is the vigil over a connection that both sides write to.
+type tunnel struct {
+	*vigil
+	io.Writer
+}
+
+// CloseWrite passes on that the client has said its last word.
+func (t *tunnel) CloseWrite() error {
+	if half, ok := t.Writer.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return http.ErrNotSupported
+}
