@@ -170,7 +170,7 @@ func (f *Flows) cameBack(r *http.Request, here origin.Origin, session *sessions.
 // tokenState says what of a session's access token, by our clock, can make a page refuse it.
 func (f *Flows) tokenState(session *sessions.Session) string {
 	if session == nil || session.Who.Tokens == nil || session.Who.Tokens.Expiry.IsZero() {
-		return "nothing known"
+		return "its end is not known"
 	}
 	left := session.Who.Tokens.Expiry.Sub(f.deps.Now()).Truncate(time.Second)
 	state := "ends in " + left.String()

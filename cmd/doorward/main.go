@@ -1,7 +1,3 @@
-// Command doorward is the authentication gateway: one binary, one file per subcommand.
-//
-// build.go is the only place in which the parts of Doorward are wired together; start
-// there to see what the process consists of, and in serve.go to see how it lives.
 package main
 
 import (

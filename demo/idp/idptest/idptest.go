@@ -1,6 +1,3 @@
-// Package idptest starts identity providers for tests, on a loopback socket or in memory.
-//
-// It is not linked into the program. Start reading at Start.
 package idptest
 
 import (
