@@ -30,7 +30,10 @@ func playRole(args []string) int {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		return 2
 	}
-	server := &http.Server{Addr: args[1], Handler: bareProxy(to, os.Getenv("BENCH_TOKEN")), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{ // with the limits of package edge: nobody runs a proxy without them
+		Addr: args[1], Handler: bareProxy(to, os.Getenv("BENCH_TOKEN")),
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, func() { _ = server.Close() })

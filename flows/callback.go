@@ -10,6 +10,7 @@ import (
 	"github.com/doorward/doorward/flows/provider"
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
+	"github.com/doorward/doorward/internal/telemetry"
 )
 
 const (
@@ -102,6 +103,12 @@ func (f *Flows) end(w http.ResponseWriter, r *http.Request, here origin.Origin, 
 		f.drop(w, here, s)
 		return f.loopError(w, r, a, facts)
 	}
+	redeemed, err := f.budget.admit(r.Context(), l.provider, telemetry.From(w).Client)
+	if err != nil {
+		return err // as above
+	}
+	failed := false
+	defer func() { redeemed(failed) }()
 	first, err := f.once(r.Context(), s)
 	if err != nil {
 		return f.storeError(err) // as above
@@ -110,8 +117,9 @@ func (f *Flows) end(w http.ResponseWriter, r *http.Request, here origin.Origin, 
 	if !first {
 		return f.homeOr(w, r, here, s, "This sign-in was finished already.")
 	}
+	failed = true // also if it panics
 	who, err := l.flow.redeem(r.Context(), a, back)
-	if err != nil {
+	if failed = err != nil; failed {
 		if f.mayRestart(a.restarts) && codeWasRefused(err) {
 			return f.restart(w, r, l, a.here, a.back, a.restarts) // TOK-6
 		}

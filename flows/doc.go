@@ -4,18 +4,20 @@
 // The beginning (pending.go) makes an attempt: a random secret in a cookie of its own,
 // bound to one browser, one origin, one provider and one login, and a sealed state
 // parameter that names it. Nothing is stored on the server for it. The end (callback.go,
-// finish.go) checks in this order, and redeems nothing before the first four hold:
+// finish.go) checks in this order, and redeems nothing before the first five hold:
 //
 //	state    ours, of this provider, fresh, and its cookie came with it (RFC 9700 §4.7)
 //	iss      RFC 9207
 //	error    what the provider says instead of a code
+//	budget   of failures for each address, and of codes redeemed at a time (budget.go)
 //	once     a mark in the shared store: of two equal callbacks one goes on
 //	redeem   the flow's own part: one request to the token endpoint, never repeated
 //	session  under a new id, and home by a 303 to a target that is checked again
 //
 // The authorization code flow is authorization_code.go. back.go decides where a browser may be
 // sent, and is the only place that does. loop.go stops logins that lead back to a login.
-// sign_out.go ends sessions here and at the provider. callback_host.go carries an answer from
+// sign_out.go ends sessions here and at the provider, revoker.go the tokens that nobody holds any
+// more, and knows.go says whose sessions still count after a change of the configuration. callback_host.go carries an answer from
 // the one registered host to the host where the login began. wonderwall.go has the paths of another
 // gateway, for those who come from there. errors.go turns a provider's failure into what people read.
 //

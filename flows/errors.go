@@ -29,6 +29,7 @@ const (
 	codeProviderBad   = "provider_error"
 	codeMisconfigured = "provider_misconfigured"
 	codeStore         = "store_unavailable"
+	codeTooMany       = "too_many_requests"
 )
 
 const (

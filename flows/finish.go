@@ -13,7 +13,7 @@ import (
 func (f *Flows) finish(w http.ResponseWriter, r *http.Request, a *attempt, who *identity.Identity) error {
 	session, err := f.deps.Sessions.Start(w, r, who)
 	if err != nil {
-		f.revoke(r.Context(), who) // nobody holds these tokens now (REF-8)
+		f.deps.Revoker.Revoke(r.Context(), who) // nobody holds these tokens now (REF-8)
 		return f.sessionError(err)
 	}
 	f.extendChain(w, a)

@@ -2,6 +2,7 @@ package flows
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -68,6 +69,7 @@ type plan struct {
 	providers []string // besides corp
 	logins    []string // that the applications offer; nil = all
 	hosts     []string // besides app, wiki and login
+	issuer    string   // of corp; "" = corp
 	uses      bool     // the applications use the access token: one that has ended for good needs a login
 	frail     bool     // sessions live in the store that can be made to fail
 }
@@ -119,7 +121,7 @@ func (w *world) replica(t testing.TB) *gateway {
 		Logins: []Login{{Name: "staff", Flow: "authorization_code", Provider: "corp", Label: "Staff"}},
 		Cookie: sessions.Cookie{Name: "doorward", SameSite: http.SameSiteLaxMode},
 	}
-	w.addProvider(t, g, "corp", corp)
+	w.addProvider(t, g, "corp", cmp.Or(w.plan.issuer, corp))
 	for i, name := range w.plan.providers {
 		w.addProvider(t, g, name, fmt.Sprintf("http://127.0.0.1:%d", 9002+i))
 	}
@@ -127,14 +129,16 @@ func (w *world) replica(t testing.TB) *gateway {
 	sc := sessions.Config{Idle: 8 * time.Hour, Lifetime: 24 * time.Hour}
 	w.plan.sessions(&sc)
 	sc.Cookie = c.Cookie
+	revoker := NewRevoker(g.providers, w.logger)
+	t.Cleanup(revoker.Wait)
 	g.keeper = must(sessions.New(sc, sessions.Deps{
-		Sessions: w.kept, Shared: w.shared, Ring: w.ring, Origins: w.origins, Refresh: Refresher(g.providers), Log: w.logger,
+		Sessions: w.kept, Shared: w.shared, Ring: w.ring, Origins: w.origins, Log: w.logger,
+		Refresh: Refresher(g.providers), Valid: Knows(c.Logins, g.providers), Ended: revoker.Revoke,
 	}))(t)
 	t.Cleanup(g.keeper.Close)
 	g.flows = must(New(c, Deps{
-		Providers: g.providers, Sessions: g.keeper, Shared: w.shared, Ring: w.ring, Origins: w.origins, Pages: site, Log: w.logger,
+		Providers: g.providers, Sessions: g.keeper, Revoker: revoker, Shared: w.shared, Ring: w.ring, Origins: w.origins, Pages: site, Log: w.logger,
 	}))(t)
-	t.Cleanup(g.flows.Wait)
 	w.serve(t, g, site)
 	w.replicas = append(w.replicas, g)
 	return g
@@ -194,7 +198,11 @@ func (w *world) serve(t testing.TB, g *gateway, site *pages.Pages) {
 	}))
 	access := telemetry.NewAccessLog(w.logger)
 	t.Cleanup(access.Close)
-	g.handler = access.Handler(mux, func(http.ResponseWriter, *http.Request) { t.Error("a handler panicked") })
+	known := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		telemetry.From(rw).Client = r.Header.Get("X-Test-Client")
+		mux.ServeHTTP(rw, r)
+	})
+	g.handler = access.Handler(known, func(http.ResponseWriter, *http.Request) { t.Error("a handler panicked") })
 }
 
 func newStore(t testing.TB) store.Store {
@@ -300,6 +308,7 @@ type frailStore struct {
 	store.Store
 	down atomic.Bool
 	puts atomic.Int64
+	adds atomic.Int64
 }
 
 func (s *frailStore) trouble() error {
@@ -313,6 +322,7 @@ func (s *frailStore) Add(ctx context.Context, key string, delta int64, ttl time.
 	if err := s.trouble(); err != nil {
 		return 0, err
 	}
+	s.adds.Add(1)
 	return s.Store.Add(ctx, key, delta, ttl)
 }
 

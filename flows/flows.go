@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/doorward/doorward/flows/provider"
@@ -46,6 +45,7 @@ type Callback struct {
 type Deps struct {
 	Providers map[string]*provider.Client
 	Sessions  *sessions.Keeper
+	Revoker   *Revoker
 	Shared    store.Store
 	Ring      *seal.Ring
 	Origins   *origin.Set
@@ -63,7 +63,7 @@ type Flows struct {
 	byName    map[string]*login
 	callbacks map[string]callback // by provider name; of providers with logins only
 	targets   map[origin.Origin]bool
-	parting   sync.WaitGroup // revocations that go on after their answer
+	budget    *budget
 	deps      Deps
 }
 
@@ -98,6 +98,7 @@ func New(c Config, d Deps) (*Flows, error) {
 	if err := f.addCallbacks(c.Callbacks); err != nil {
 		return nil, err
 	}
+	f.budget = newBudget(f.deps.Now, f.callbacks)
 	return f, nil
 }
 
@@ -105,6 +106,8 @@ func (d Deps) check() error {
 	switch {
 	case d.Sessions == nil:
 		return errors.New("flows: no session keeper")
+	case d.Revoker == nil:
+		return errors.New("flows: no revoker")
 	case d.Shared == nil:
 		return errors.New("flows: no shared store")
 	case d.Ring == nil:
@@ -150,7 +153,22 @@ func (f *Flows) Mount(mux *http.ServeMux) {
 	for _, e := range f.endpoints() {
 		mux.Handle(e.path, f.deps.Pages.Handle(e.serve))
 	}
-	mux.Handle(f.prefix+"/static/", http.StripPrefix(f.prefix+"/static/", f.deps.Pages.Static()))
+	mux.Handle(f.prefix+"/static", f.static())
+	mux.Handle(f.prefix+"/static/", f.static())
+}
+
+// static serves the files of our pages. Whatever else there is below the path gets a page of
+// ours: neither the mux's redirect to a directory nor the bare 404 of [http.StripPrefix].
+func (f *Flows) static() http.Handler {
+	files := f.deps.Pages.Static()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, _ := strings.CutPrefix(r.URL.Path, f.prefix+"/static")
+		u := *r.URL
+		u.Path, u.RawPath = strings.TrimPrefix(name, "/"), ""
+		r = r.WithContext(r.Context()) // a shallow copy
+		r.URL = &u
+		files.ServeHTTP(w, r)
+	})
 }
 
 type handler = func(w http.ResponseWriter, r *http.Request, here origin.Origin) error
@@ -197,9 +215,9 @@ func (e endpoint) serve(w http.ResponseWriter, r *http.Request) error {
 	return e.handle(w, r, here)
 }
 
-// Wait returns when the revocations have ended that answers to sign-outs left behind;
-// none takes longer than ten seconds. Call it once no request is served any more.
-func (f *Flows) Wait() { f.parting.Wait() }
+// Wait returns when the revocations have ended that answers left behind; none takes longer
+// than ten seconds. Call it once no request is served any more and the Keeper is closed.
+func (f *Flows) Wait() { f.deps.Revoker.Wait() }
 
 // redirect answers with a Location and nothing else: the body that [http.Redirect] writes would repeat
 // it, and it may hold a state or an ID token. No cache keeps it, and no Referer tells the

@@ -24,6 +24,7 @@ const (
 	attemptLife   = 10 * time.Minute
 	markLife      = attemptLife + time.Minute // outlives what it marks
 	maxAttempts   = 20                        // per browser and host
+	maxCleared    = 50                        // by one answer: a header full of cookies must not make a larger one
 	maxCookieBack = 1 << 10
 	secretSize    = 32
 
@@ -169,7 +170,7 @@ func (f *Flows) evict(w http.ResponseWriter, r *http.Request, here origin.Origin
 		all = append(all, old{c.Name, kept.Created, len(c.Name) + len(c.Value)})
 	}
 	slices.SortFunc(all, func(a, b old) int { return cmp.Compare(a.created, b.created) })
-	for len(all) >= maxAttempts {
+	for n := 0; len(all) >= maxAttempts && n < maxCleared; n++ {
 		f.clearCookie(w, here, all[0].name)
 		all = all[1:]
 	}

@@ -181,6 +181,16 @@ func TestP085AttemptsDoNotPileUp(t *testing.T) {
 			t.Errorf("%d cookies, the readable one is there: %v", len(names), b.Jar.Get(app, kept) != "")
 		}
 	})
+	t.Run("P085 a header full of cookies makes no larger one", func(t *testing.T) {
+		var junk strings.Builder
+		for i := range 2500 {
+			fmt.Fprintf(&junk, "__Host-doorward-login.%d=x; ", i)
+		}
+		res := w.call(t, http.MethodGet, app+"/x", append(navigation("none"), "Cookie", junk.String())...)
+		if n := len(res.Header.Values("Set-Cookie")); res.StatusCode != http.StatusFound || n == 0 || n > 60 {
+			t.Errorf("%d with %d Set-Cookie lines", res.StatusCode, n)
+		}
+	})
 	t.Run("long targets don't make a long Cookie header", func(t *testing.T) {
 		b := w.net.Browser()
 		var opened []*testnet.Page
@@ -208,6 +218,13 @@ func TestP085AttemptsDoNotPileUp(t *testing.T) {
 		expect(t, b.Open(t, long), http.StatusFound)
 		if _, err := w.shared.Add(t.Context(), "flows/backs", maxLongBacks, time.Minute); err != nil {
 			t.Fatal(err)
+		}
+		before := w.shared.adds.Load() + w.shared.puts.Load()
+		for range 5 {
+			expect(t, w.net.Browser().Open(t, long), http.StatusOK) // the provider's page
+		}
+		if n := w.shared.adds.Load() + w.shared.puts.Load() - before; n != 0 {
+			t.Errorf("P085: %d writes for logins that nobody finishes, in a store that takes no more", n)
 		}
 		b.StopAt = nil
 		page := b.Open(t, long).SignIn(t, "alice", "alice") // but keeps nobody out

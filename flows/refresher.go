@@ -17,9 +17,9 @@ type Refresher map[string]*provider.Client
 // that refuses, or whose answer is about somebody else or not to be believed (P083), and one that
 // is no longer configured. Whatever else goes wrong passes, and the session goes on (REF-3).
 func (p Refresher) Refresh(ctx context.Context, who *identity.Identity) (*identity.Identity, error) {
-	client := p[who.Provider]
+	client := clientOf(p, who)
 	if client == nil {
-		return nil, fmt.Errorf("%w: provider %q is no longer configured", sessions.ErrRefused, who.Provider)
+		return nil, fmt.Errorf("%w: provider %q is no longer configured, or is another issuer now", sessions.ErrRefused, who.Provider)
 	}
 	renewed, err := client.Refresh(ctx, who)
 	var e *provider.Error

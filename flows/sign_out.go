@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/flows/provider"
-	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
 	"github.com/doorward/doorward/sessions"
@@ -18,10 +17,9 @@ const (
 	// as the post-logout redirect URI, and is the page that says that one is signed out.
 	signedOutPath = "/logout/callback"
 
-	logoutLife     = time.Hour        // of the state parameter: a logout page may be left open
-	endpointWait   = 3 * time.Second  // for a discovery that a sign-out would have to wait for
-	revocationWait = 10 * time.Second // for the provider, after the answer
-	maxForm        = 16 << 10
+	logoutLife   = time.Hour       // of the state parameter: a logout page may be left open
+	endpointWait = 3 * time.Second // for a discovery that a sign-out would have to wait for
+	maxForm      = 16 << 10
 )
 
 // logoutState travels through the provider's logout. It is a convenience: whatever
@@ -57,7 +55,8 @@ func (f *Flows) signOut(w http.ResponseWriter, r *http.Request, here origin.Orig
 	return redirect(w, http.StatusSeeOther, f.afterSignOut(r.Context(), here, session, rd))
 }
 
-// endSession ends the session that r came with, here and everywhere; nil if there was none.
+// endSession ends the session that r came with, here and everywhere; nil if there was none. The
+// Keeper hands its tokens to the Revoker.
 func (f *Flows) endSession(w http.ResponseWriter, r *http.Request, here origin.Origin) (*sessions.Session, error) {
 	session, err := f.deps.Sessions.End(w, r)
 	if err != nil {
@@ -65,7 +64,6 @@ func (f *Flows) endSession(w http.ResponseWriter, r *http.Request, here origin.O
 	}
 	f.clearCookie(w, here, f.loopCookie(here))
 	if session != nil {
-		f.revoke(r.Context(), session.Who)
 		f.deps.Log.InfoContext(r.Context(), "signed out", "session", session.ID, "login", session.Who.Login,
 			"provider", session.Who.Provider, "host", here.Authority())
 	}
@@ -139,7 +137,7 @@ func (f *Flows) logoutAt(ctx context.Context, session *sessions.Session, rd stri
 	u, err := url.Parse(rd)
 	foreign := err == nil && u.IsAbs()
 	if session != nil {
-		client := f.deps.Providers[session.Who.Provider]
+		client := clientOf(f.deps.Providers, session.Who)
 		if client != nil && foreign && f.endsSessionAt(ctx, client, u) {
 			rd = u.Query().Get("post_logout_redirect_uri")
 		}
@@ -162,29 +160,6 @@ func (f *Flows) endsSessionAt(ctx context.Context, client *provider.Client, u *u
 	}
 	end, err := url.Parse(text)
 	return err == nil && end.Scheme == u.Scheme && end.Host == u.Host && end.Path == u.Path && u.User == nil
-}
-
-// revoke takes the refresh token back at the provider, after the answer: a provider that
-// is slow or down must not keep anyone signed in (R11, P131, REF-8).
-func (f *Flows) revoke(ctx context.Context, who *identity.Identity) {
-	client := f.deps.Providers[who.Provider]
-	if client == nil || who.Tokens == nil {
-		return
-	}
-	token, hint := who.Tokens.RefreshToken, "refresh_token"
-	if token.IsZero() {
-		token, hint = who.Tokens.AccessToken, "access_token"
-	}
-	if token.IsZero() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revocationWait)
-	f.parting.Go(func() {
-		defer cancel()
-		if err := client.Revoke(ctx, token, hint); err != nil {
-			f.deps.Log.WarnContext(ctx, "token not revoked", "provider", client.Name(), "error", err)
-		}
-	})
 }
 
 // signedOut is where the provider sends a browser back to, and the page that says that one

@@ -255,3 +255,16 @@ func TestP189NothingSecretIsLogged(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsNoFileOfOursGetsAPageOfOurs(t *testing.T) {
+	w := newWorld(t)
+	for path, status := range map[string]int{
+		"/oauth2/static/mark.svg": 200, "/oauth2/static": 404, "/oauth2/static/": 404, "/oauth2/static/none.svg": 404,
+		"/oauth2/%73tatic/none.svg": 404, "/oauth2/static/x/mark.svg": 404, "/oauth2/static/%2fmark.svg": 404,
+	} {
+		res := w.call(t, http.MethodGet, app+path)
+		if res.StatusCode != status || status == 404 && res.Header.Get("Doorward-Reference") == "" {
+			t.Errorf("%s: %d %v", path, res.StatusCode, res.Header)
+		}
+	}
+}

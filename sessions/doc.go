@@ -26,6 +26,9 @@
 // a rotated refresh token that is lost ends the session. A refresh that the provider refuses
 // ends the session; any other failure changes nothing, and is not repeated at once.
 //
+// A session that Deps.Valid refuses is nobody's. Tokens that no session holds any more, after a
+// sign-out, another login, or a refresh that ended too late, are handed to Deps.Ended.
+//
 // A session lasts until nobody used it for Config.Idle, and never longer than
 // Config.Lifetime; the end of a token is the end of neither. What cannot be read (another
 // version, another key, garbage, a cookie that is there twice) is no session and never an

@@ -52,7 +52,7 @@ func (k *Keeper) find(ctx context.Context, p presented) (presented, *entry, erro
 		return p, e, nil
 	}
 	e, err := k.home.open(ctx, p)
-	if e == nil || err != nil {
+	if e == nil || err != nil || !k.valid(e.rec.who) {
 		return p, nil, err
 	}
 	if old := k.cache.stale(p.key); old != nil && old.rec.id == e.rec.id && old.rec.refreshes == e.rec.refreshes {

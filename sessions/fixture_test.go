@@ -48,6 +48,8 @@ type plan struct {
 	provider *tokenService
 	origins  []string
 	now      func() time.Time
+	valid    func(*identity.Identity) bool
+	ended    func(context.Context, *identity.Identity)
 }
 
 func inCookies(p *plan) { p.config.InCookie = true }
@@ -76,7 +78,7 @@ func newGate(t testing.TB, changes ...func(*plan)) *gate {
 	if g.provider == nil {
 		g.provider = newTokenService()
 	}
-	d := Deps{Shared: g.shared, Ring: must(seal.New(p.keys...))(t), Origins: origins(t, p.origins...), Refresh: g.provider, Now: p.now, Log: slog.New(slog.NewJSONHandler(g.log, nil))}
+	d := Deps{Shared: g.shared, Ring: must(seal.New(p.keys...))(t), Origins: origins(t, p.origins...), Refresh: g.provider, Valid: p.valid, Ended: p.ended, Now: p.now, Log: slog.New(slog.NewJSONHandler(g.log, nil))}
 	if g.sessions != nil {
 		d.Sessions = g.sessions
 	}
@@ -179,6 +181,7 @@ type tokenService struct {
 	life   time.Duration // of access tokens
 	delay  time.Duration // of an answer
 	size   int           // of an access token
+	sid    string
 	change func(*identity.Identity)
 
 	calls atomic.Int64
@@ -204,7 +207,7 @@ func (s *tokenService) identity(sub string) *identity.Identity {
 	s.n++
 	now := time.Now()
 	return &identity.Identity{
-		Issuer: "https://sso.test", Subject: sub, Provider: "corp", Login: "staff",
+		Issuer: "https://sso.test", Subject: sub, Provider: "corp", Login: "staff", SID: s.sid,
 		Claims: identity.NewClaims([]byte(`{"sub":"` + sub + `"}`)),
 		Tokens: &identity.Tokens{
 			AccessToken: secret.New(fmt.Sprintf("at-%d%s", s.n, strings.Repeat("x", s.size))), RefreshToken: secret.New(fmt.Sprintf("rt-%d", s.n)), IDToken: secret.New("id-token"),

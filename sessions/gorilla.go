@@ -1,6 +1,7 @@
 package sessions
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -69,6 +70,7 @@ func (g gorillaStore) Save(r *http.Request, w http.ResponseWriter, s *gorilla.Se
 		return err
 	}
 	if s.Options != nil && s.Options.MaxAge < 0 {
+		g.k.left(r.Context(), ended, nil)
 		p.site.clear(w, r)
 		s.ID = ""
 		if ended != nil {
@@ -77,6 +79,7 @@ func (g gorillaStore) Save(r *http.Request, w http.ResponseWriter, s *gorilla.Se
 		return nil
 	}
 	who, _ := s.Values[Who].(*identity.Identity)
+	g.k.left(r.Context(), ended, who)
 	if who == nil {
 		return errors.New("sessions: nobody to begin a session for")
 	}
@@ -90,7 +93,22 @@ func (g gorillaStore) Save(r *http.Request, w http.ResponseWriter, s *gorilla.Se
 	return nil
 }
 
-// endPresented ends the session that a request came with, if it came with one.
+// left tells of the tokens of a session that ended, unless they belong to the same session
+// at the provider as those of next, the one that follows: there are providers that end all of
+// that when one of its tokens is revoked, and ten tabs that sign in at once are ten logins.
+func (k *Keeper) left(ctx context.Context, e *entry, next *identity.Identity) {
+	if e == nil {
+		return
+	}
+	who := e.rec.who
+	if next != nil && who.SID != "" && who.SID == next.SID && who.Key() == next.Key() {
+		return
+	}
+	k.ended(ctx, who)
+}
+
+// endPresented ends the session that a request came with, if it came with one. One that is nobody's
+// ends as well, but nobody gets it: its tokens are not for the providers of now.
 func (k *Keeper) endPresented(r *http.Request, p presented, ok bool) (*entry, error) {
 	if !ok {
 		return nil, nil
@@ -98,7 +116,11 @@ func (k *Keeper) endPresented(r *http.Request, p presented, ok bool) (*entry, er
 	if k.grace != nil {
 		p = k.grace.follow(p, k.now())
 	}
-	return k.home.end(r.Context(), p)
+	e, err := k.home.end(r.Context(), p)
+	if e == nil || err != nil || !k.valid(e.rec.who) {
+		return nil, err
+	}
+	return e, nil
 }
 
 func (k *Keeper) newRecord(who *identity.Identity) record {

@@ -24,6 +24,8 @@ type Keeper struct {
 	cache     *cache
 	grace     *grace // in cookie mode
 	refresher Refresher
+	valid     func(*identity.Identity) bool
+	ended     func(context.Context, *identity.Identity)
 	renewals  renewals
 	locks     locks
 	now       func() time.Time
@@ -43,7 +45,7 @@ func New(c Config, d Deps) (*Keeper, error) {
 	}
 	k := &Keeper{
 		limits: limits{c.Idle, c.Lifetime}, inCookie: c.InCookie, step: min(time.Minute, c.Idle/20),
-		origins: d.Origins, sites: make(map[origin.Origin]*site), refresher: d.Refresh, now: d.Now, log: d.Log,
+		origins: d.Origins, sites: make(map[origin.Origin]*site), refresher: d.Refresh, valid: d.Valid, ended: d.Ended, now: d.Now, log: d.Log,
 		renewals: renewals{flights: make(map[digest]*flight), failed: make(map[digest]failure)},
 		locks:    locks{store: d.Shared},
 	}
@@ -77,6 +79,12 @@ func check(c Config, d *Deps) error {
 	}
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
+	}
+	if d.Valid == nil {
+		d.Valid = func(*identity.Identity) bool { return true }
+	}
+	if d.Ended == nil {
+		d.Ended = func(context.Context, *identity.Identity) {}
 	}
 	switch {
 	case c.Idle < time.Second:

@@ -16,8 +16,8 @@ const (
 	cooldown     = time.Minute      // after a refresh, before another one may be asked for
 	leastPause   = time.Second      // between two refreshes, however short tokens live
 	firstPause   = 5 * time.Second  // after a failure; doubles up to
-	longestPause = time.Minute
-	maxFailed    = 10_000 // failures remembered
+	longestPause = 20 * time.Second // so long at most people wait once the provider is back
+	maxFailed    = 10_000           // failures remembered
 )
 
 // refreshable reports whether there is anything to refresh with.
@@ -195,6 +195,9 @@ func (k *Keeper) refresh(ctx context.Context, p presented, e *entry) (_ *entry, 
 		rec.who, rec.refreshed, rec.refreshes = who, now, cur.rec.refreshes+1
 	}
 	next, to, err := k.home.amend(ctx, p, change)
+	if next == nil && err == nil {
+		k.ended(ctx, who) // it ended while the provider answered: nobody holds the new tokens (REF-8)
+	}
 	if err == nil || errors.Is(err, ErrTooLarge) {
 		return next, to, nil, err
 	}
@@ -237,15 +240,18 @@ func (k *Keeper) keepTrying(ctx context.Context, p presented, rec record) {
 		case <-time.After(pause):
 		}
 		limited, cancel := context.WithTimeout(ctx, writeLimit)
-		_, _, err := k.home.amend(limited, p, func(r *record) {
+		next, _, err := k.home.amend(limited, p, func(r *record) {
 			if r.refreshes < rec.refreshes {
 				r.who, r.refreshed, r.refreshes = rec.who, rec.refreshed, rec.refreshes
 			}
 		})
 		cancel()
 		switch {
+		case err == nil && next == nil:
+			k.ended(ctx, rec.who) // the session ended meanwhile
+			return
 		case err == nil:
-			return // stored, or the session ended
+			return
 		case last:
 			k.log.ErrorContext(ctx, "refreshed tokens lost", "session", rec.id.String(), "error", err)
 			return

@@ -49,9 +49,20 @@ type Deps struct {
 	Shared   store.Store // locks, revocations
 	Ring     *seal.Ring
 	Origins  *origin.Set
-	Refresh  Refresher        // nil = tokens are never refreshed
-	Now      func() time.Time // nil = time.Now
-	Log      *slog.Logger     // nil = none
+	Refresh  Refresher // nil = tokens are never refreshed
+
+	// Valid reports whether an identity still is one under this configuration. A session that
+	// fails it is nobody's, as if there were none. It is asked once for each session that is
+	// read from where it lives, and must not block. nil = all are.
+	Valid func(who *identity.Identity) bool
+
+	// Ended is told whose tokens no session holds any more: after a sign-out, a login over a
+	// login, and for new tokens that came when their session had ended (P131). It must not block,
+	// and may be called until Close has returned. nil = nobody wants to know.
+	Ended func(ctx context.Context, who *identity.Identity)
+
+	Now func() time.Time // nil = time.Now
+	Log *slog.Logger     // nil = none
 }
 
 // Session is one signed-in browser: a snapshot, never modified.

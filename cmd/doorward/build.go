@@ -22,6 +22,7 @@ type graph struct {
 	pages     *pages.Pages
 	providers map[string]*provider.Client
 	flows     *flows.Flows
+	revoker   *flows.Revoker
 	keeper    *sessions.Keeper
 }
 
@@ -29,6 +30,7 @@ type graph struct {
 // as they would have.
 func (g *graph) close() {
 	g.keeper.Close()
+	g.revoker.Wait() // for what the refreshes that Close waited for have left behind, too
 	for _, p := range g.providers {
 		p.Close()
 	}
@@ -58,13 +60,15 @@ func build(c *config.Config, st *state, before *graph, log *slog.Logger) (*graph
 			return nil, configError("provider."+pc.Name, err)
 		}
 	}
+	g.revoker = flows.NewRevoker(g.providers, log)
 	if g.keeper, err = sessions.New(c.Sessions(), sessions.Deps{
-		Sessions: st.sessions, Shared: st.shared, Ring: ring, Origins: origins, Refresh: flows.Refresher(g.providers), Log: log,
+		Sessions: st.sessions, Shared: st.shared, Ring: ring, Origins: origins, Log: log,
+		Refresh: flows.Refresher(g.providers), Valid: flows.Knows(c.Flows().Logins, g.providers), Ended: g.revoker.Revoke,
 	}); err != nil {
 		return nil, configError("sessions", err)
 	}
 	if g.flows, err = flows.New(c.Flows(), flows.Deps{
-		Providers: g.providers, Sessions: g.keeper, Shared: st.shared, Ring: ring, Origins: origins, Pages: g.pages, Log: log,
+		Providers: g.providers, Sessions: g.keeper, Revoker: g.revoker, Shared: st.shared, Ring: ring, Origins: origins, Pages: g.pages, Log: log,
 	}); err != nil {
 		g.close()
 		return nil, configError("login", err)

@@ -93,9 +93,7 @@ func (g *gateway) files() []string { return g.graph.Load().config.Files() }
 
 // close ends what outlives requests: revocations that sign-outs left behind get their time.
 func (g *gateway) close() {
-	last := g.graph.Load()
-	last.flows.Wait()
-	last.close()
+	g.graph.Load().close()
 }
 
 // warmUp asks each provider for its metadata before the first person needs it, again and

@@ -81,6 +81,11 @@ var codes = map[string]code{
 		"The identity provider did not sign you in.",
 		"If you cancelled it yourself, sign in again whenever you like. If not, ask the people who look after your account.", false,
 	},
+	"too_many_requests": {
+		http.StatusTooManyRequests, "Too many attempts", caller,
+		"Too many sign-ins from your network have failed just now.",
+		"Wait a few seconds and load this page again. If this goes on, give the reference to the people who run this site.", false,
+	},
 	"provider_unavailable": {
 		http.StatusServiceUnavailable, "Sign-in not available now", provider,
 		"The identity provider cannot be reached.",

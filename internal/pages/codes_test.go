@@ -13,7 +13,7 @@ import (
 func TestStatusOfEachSituation(t *testing.T) { // spec-digest §30
 	for name, status := range map[string]int{
 		"bad_request": 400, "unknown_host": 421, "no_route": 404, "method_not_allowed": 405, "login_required": 401,
-		"access_denied": 403, "cross_site": 403, "login_state": 400, "login_loop": 508, "login_failed": 400, "login_denied": 403,
+		"access_denied": 403, "cross_site": 403, "login_state": 400, "login_loop": 508, "login_failed": 400, "login_denied": 403, "too_many_requests": 429,
 		"provider_unavailable": 503, "provider_error": 502, "provider_misconfigured": 502, "store_unavailable": 503,
 		"credential_refused": 502, "upstream_unreachable": 502, "upstream_timeout": 504, "internal_error": 500,
 	} {

@@ -1,0 +1,30 @@
+package flows
+
+import (
+	"github.com/doorward/doorward/flows/provider"
+	"github.com/doorward/doorward/internal/identity"
+)
+
+// Knows returns what tells whether an identity still is one under this configuration: its
+// login is there, with the provider by which it was proved, and that provider is still the
+// same issuer. A session outlives restarts, and a name in the configuration may mean
+// somebody else after one: alice of the test issuer is not alice of the real one.
+func Knows(logins []Login, providers map[string]*provider.Client) func(*identity.Identity) bool {
+	of := make(map[string]string, len(logins))
+	for _, l := range logins {
+		of[l.Name] = l.Provider
+	}
+	return func(who *identity.Identity) bool {
+		name, ok := of[who.Login]
+		return ok && name == who.Provider && clientOf(providers, who) != nil
+	}
+}
+
+// clientOf returns the provider that an identity is of, or nil. Its tokens are for no other
+// issuer, whatever name that one has now (P083).
+func clientOf(providers map[string]*provider.Client, who *identity.Identity) *provider.Client {
+	if client := providers[who.Provider]; client != nil && client.Issuer() == who.Issuer {
+		return client
+	}
+	return nil
+}
