@@ -65,11 +65,13 @@ func New(c Config, d Deps) (*Server, error) {
 
 func (s *Server) add(name, address string, h http.Handler) {
 	s.servers = append(s.servers, &listening{name: name, address: address, server: &http.Server{
-		Handler:           h,
+		Handler:           closeOldConnections(h),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(quiet{s.log.Handler()}, slog.LevelDebug),
+		// "OPTIONS *" is answered by the handler too: net/http would answer for any host.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(quiet{s.log.Handler()}, slog.LevelDebug),
 	}})
 }
 

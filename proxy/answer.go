@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"strings"
 
 	"github.com/doorward/doorward/internal/pages"
 )
@@ -14,6 +13,11 @@ import (
 // shared cache keep one person's page for the next. A 401 of its own passes as it is: it is
 // the upstream's word about the token, and turning it into a login could turn for ever (PX-5).
 func (v *visit) modifyResponse(res *http.Response) error {
+	if res.StatusCode < 100 {
+		return errStatus // net/http panics over it
+	}
+	delete(res.Header, "Doorward-Reference") // leads to a line of our log
+	keepCookies(res.Header)
 	stripSetCookies(res.Header, v.forwarder.ownCookie)
 	if !v.route.public {
 		keepPrivate(res.Header)
@@ -25,48 +29,10 @@ func (v *visit) modifyResponse(res *http.Response) error {
 // cleanTrailers does the same to what came behind the body: ReverseProxy has put it into h,
 // where net/http takes it from when the handler ends. Whatever h held before is written already.
 func (v *visit) cleanTrailers(h http.Header) {
-	delete(h, "Set-Cookie")
-	delete(h, http.TrailerPrefix+"Set-Cookie")
-}
-
-var private = []string{"private"}
-
-// sharedCacheOnly are fields that shared caches heed before Cache-Control: RFC 9213 and its
-// relatives, and nginx's own.
-var sharedCacheOnly = []string{"Surrogate-Control", "Cdn-Cache-Control", "Cloudflare-Cdn-Cache-Control", "Vercel-Cdn-Cache-Control", "Edge-Control", "X-Accel-Expires"}
-
-// keepPrivate makes an answer to somebody signed in private to their browser, whatever the
-// upstream says: it doesn't know that its page now depends on who asks (P154). RFC 9111
-// §3.5 protects answers to Authorization, but none to cookies. max-age, immutable and
-// the rest of what browsers heed stay.
-func keepPrivate(h http.Header) {
-	for _, name := range sharedCacheOnly {
+	for _, name := range []string{"Set-Cookie", "Clear-Site-Data", "Doorward-Reference"} {
 		delete(h, name)
+		delete(h, http.TrailerPrefix+name)
 	}
-	lines := h["Cache-Control"]
-	if len(lines) == 0 {
-		h["Cache-Control"] = private
-		return
-	}
-	var kept []string
-	for _, line := range lines {
-		for directive := range strings.SplitSeq(line, ",") {
-			directive = strings.TrimSpace(directive)
-			name, _, _ := strings.Cut(strings.ToLower(directive), "=")
-			switch name {
-			case "no-store":
-				return // stricter than anything said here
-			case "private":
-				if name == strings.ToLower(directive) { // private="Set-Cookie" covers that field only
-					return
-				}
-			case "public", "s-maxage", "proxy-revalidate", "":
-			default:
-				kept = append(kept, directive)
-			}
-		}
-	}
-	h["Cache-Control"] = []string{strings.Join(append([]string{"private"}, kept...), ", ")}
 }
 
 // statusClientClosed is what the log says of a request whose client left; nobody reads it
@@ -82,11 +48,11 @@ func (v *visit) fail(w http.ResponseWriter, r *http.Request, err error) {
 		v.req.record.Code = "client_closed"
 		w.WriteHeader(statusClientClosed)
 	case v.body != nil && v.body.broken.Load():
-		v.answer(w, &pages.Error{Code: codeBadRequest, Detail: "The body of the request could not be read.", Err: err}) // P052: the client's fault, not the upstream's
+		v.answer(w, &pages.Error{Code: codeBadRequest, Detail: "The body of the request could not be read.", Err: printable(err, errRequestBody)}) // P052: the client's fault, not the upstream's
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		v.answer(w, &pages.Error{Code: codeUpstreamTimeout, Err: err})
+		v.answer(w, &pages.Error{Code: codeUpstreamTimeout, Err: printable(err, errTimeout)})
 	default:
-		v.answer(w, &pages.Error{Code: codeUpstreamUnreachable, Err: err})
+		v.answer(w, &pages.Error{Code: codeUpstreamUnreachable, Err: printable(err, errAnswer)})
 	}
 }
 

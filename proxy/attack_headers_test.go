@@ -19,6 +19,9 @@ var forged = []string{
 	"X-Webauth-User: root", "X-App-User: root", "X-App-Token: root", "X-Goog-Authenticated-User-Email: root", "X-Ms-Client-Principal: root", "X-Ms-Client-Principal-Name: root",
 	"X-Amzn-Oidc-Data: root", "Cf-Access-Jwt-Assertion: root", "X-Authentik-Username: root", "X-Pomerium-Claim-Email: root", "X-Vouch-User: root",
 	"Oidc-Claim-Sub: root", "Tailscale-User-Login: root", "X-Authenticated-Userid: root", "X-Consumer-Username: root", "Doorward-Subject: root",
+	"Sm-User: root", "Sm-Universalid: root", "Iv-User: root", "Iv-Groups: root", "Iv-Creds: root", "Wl-Proxy-Client-Cert: root", "Wl-Proxy-Client-Ip: root", "Proxy-Client-Ip: root", "Shib-Session-Id: root", "Eppn: root",
+	"X-Tls-Client-Cert: root", "Ssl-Cert: root", "X-Client-Verified: root", "X-Jwt-Assertion: root", "X-Scheme: root", "X-Url-Scheme: root", "X-Proto: root", "Front-End-Https: root", "X-Http-Host-Override: root",
+	"X-User: root", "X-Userid: root", "X-Username: root", "X-Email: root", "X-Groups: root", "X-Roles: root",
 }
 
 func names(lines []string) (all []string) {
@@ -62,6 +65,18 @@ func TestP021ForgedIdentityHeadersReachNobody(t *testing.T) {
 	}
 	t.Run("preflight of a protected route", func(t *testing.T) {
 		l.both(t, "OPTIONS", "/x", append(lines, "Origin: https://evil.test", "Access-Control-Request-Method: PUT"), func(l *lab, a answer) { l.refused(a, 401) })
+	})
+}
+
+func TestHeadersOfOrdinaryClientsPass(t *testing.T) {
+	l := newLab(t, nil)
+	lines := []string{"X-User-Agent: grpc-web", "X-User-Id: 1", "X-User-Token: t", "X-User-Email: e", "X-Auth-Token: t", "X-Csrf-Token: t", "X-Api-Key: k", "X-Requested-With: XMLHttpRequest", "Ssl-Session: s", "X-Schema: s", "Via: 1.1 x", "Depth: 1", "Overwrite: F"}
+	l.both(t, "GET", "/x", append([]string{as("alice")}, lines...), func(l *lab, a answer) {
+		got := l.passed(a)
+		for _, line := range lines {
+			name, value, _ := strings.Cut(line, ": ")
+			got.one(l, name, value)
+		}
 	})
 }
 

@@ -188,6 +188,8 @@ func TestP154NoSharedCacheKeepsThePageOfOnePersonForTheNext(t *testing.T) {
 	for said, want := range map[string]string{
 		"": "private", "public, max-age=60": "private, max-age=60", "s-maxage=60, max-age=5, immutable": "private, max-age=5, immutable", "no-store": "no-store", "private, max-age=5": "private, max-age=5",
 		"PUBLIC,S-MaxAge=60": "private", "no-cache": "private, no-cache", `private="X-A", max-age=9`: `private, max-age=9`, "max-age=60, proxy-revalidate, must-revalidate": "private, max-age=60, must-revalidate",
+		`public, x="a,no-store,b", max-age=9`: `private, x="a,no-store,b", max-age=9`, `x="\",private,", s-maxage=9`: `private, x="\",private,"`, `no-cache="a,b"`: `private, no-cache="a,b"`, `no-store=x, public`: "private", `x="no-store`: `private, x="no-store`,
+		"s-maxage =9, public\t, max-age=1": "private, max-age=1",
 	} {
 		t.Run(said, func(t *testing.T) {
 			l.e.answers(func(w http.ResponseWriter, _ *http.Request) {

@@ -156,8 +156,9 @@ func TestP013RootlessTargets(t *testing.T) {
 	t.Run("* h2", func(t *testing.T) {
 		l := l.on(t)
 		l.refused(l.send2("GET", "*", as("root")), 400)
-		l.refused(l.send2("OPTIONS", "*", as("root")), 200, 404)
-		l.refused(l.send("OPTIONS", "*", as("root")), 200, 404)
+		l.refused(l.send2("OPTIONS", "*", as("root")), 404)
+		l.refused(l.send("OPTIONS", "*", as("root")), 404)
+		l.refused(l.send("OPTIONS", "*", as("root"), "Host: evil.test"), 421)
 	})
 }
 

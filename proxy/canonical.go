@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/doorward/doorward/internal/origin"
@@ -20,13 +22,14 @@ type CanonicalRequest struct {
 	Query  string        // the client's bytes, without "?"
 	Client netip.Addr    // of the caller; the zero Addr if it has none (a unix socket)
 
-	decoded  string // Path, decoded once: what routes are matched against
-	hasQuery bool   // "/x?" is not "/x"
-	client   string // Client as text, "" if it has none
-	via      string // ", "-separated trusted proxies behind Client, the nearest last
-	site     *site
-	record   *telemetry.Record
-	in       *http.Request // cleaned; only identify, challenge and forward look at it
+	decoded     string // Path, decoded once: what routes are matched against
+	hasQuery    bool   // "/x?" is not "/x"
+	client      string // Client as text, "" if it has none
+	via         string // ", "-separated trusted proxies behind Client, the nearest last
+	site        *site
+	record      *telemetry.Record
+	destination destination   // of COPY and MOVE; the zero value is none
+	in          *http.Request // cleaned; only identify, challenge and forward look at it
 }
 
 // Target is path and query, as they go upstream and as a login returns to them (S13).
@@ -52,7 +55,7 @@ func (g *Gateway) canonical(w http.ResponseWriter, r *http.Request) (*CanonicalR
 	}
 	here, ok := g.origins.Lookup(r.Host)
 	if !ok {
-		return nil, &pages.Error{Code: codeUnknownHost, Detail: "This host is not served here."}
+		return nil, &pages.Error{Code: codeUnknownHost, Detail: "This host is not served here.", Err: fmt.Errorf("the host was %s", excerpt(r.Host))}
 	}
 	req.Origin, req.site = here, g.sites[here]
 	req.record.Host = req.site.authority
@@ -63,9 +66,17 @@ func (g *Gateway) canonical(w http.ResponseWriter, r *http.Request) (*CanonicalR
 	if refusal != "" {
 		return nil, &pages.Error{Code: codeBadRequest, Detail: refusal}
 	}
+	if namesDestination(req.Method) {
+		if req.destination, refusal = parseDestination(r.Header[headerDestination], here); refusal != "" {
+			return nil, badDestination(refusal)
+		}
+	}
 	req.record.Path = req.Path
 	return req, nil
 }
+
+// excerpt is the host that a client asked for, for the log: an operator with a wrong name in the DNS looks for it.
+func excerpt(s string) string { return strconv.QuoteToASCII(s[:min(len(s), 100)]) }
 
 func (c *CanonicalRequest) parse(path, query string, hasQuery bool) (refusal string) {
 	if path == "*" {

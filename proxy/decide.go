@@ -75,6 +75,9 @@ func (rt *route) decide(w http.ResponseWriter, req *CanonicalRequest) (d Decisio
 	case !ok || who == nil || !rt.accepts(who) || rt.endedForGood(who):
 		return Decision{Outcome: Login}
 	}
+	if err := rt.checkSite(req); err != nil {
+		return Decision{Outcome: Deny, Who: who, Rule: "cross-site", Err: err}
+	}
 	allowed, rule := rt.policy.Check(who)
 	if !allowed {
 		return Decision{Outcome: Deny, Who: who, Rule: rule, Err: rt.denied(req, who, rule)}

@@ -32,12 +32,14 @@ func methodNotAllowed(w http.ResponseWriter, allow string) error {
 }
 
 // registeredMethods are those of the IANA registry that may pass where a route doesn't list
-// its own: Git, WebDAV and CalDAV work, an invented "FOO" or "get" does not (P016).
+// its own: Git, WebDAV and CalDAV work, an invented "FOO" or "get" does not (P016). BIND,
+// REBIND, UNBIND, LINK and UNLINK are not among them: they change what a second address
+// means, and name it where nobody here looks (RFC 5842, RFC 2068 §19.6.1).
 var registeredMethods = set(strings.Fields(`
 	GET HEAD POST PUT PATCH DELETE OPTIONS
-	ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MKREDIRECTREF
-	MKWORKSPACE MOVE ORDERPATCH PROPFIND PROPPATCH QUERY REBIND REPORT SEARCH UNBIND UNCHECKOUT UNLINK UNLOCK UPDATE
-	UPDATEREDIRECTREF VERSION-CONTROL`))
+	ACL BASELINE-CONTROL CHECKIN CHECKOUT COPY LABEL LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MKREDIRECTREF
+	MKWORKSPACE MOVE ORDERPATCH PROPFIND PROPPATCH QUERY REPORT SEARCH UNCHECKOUT UNLOCK UPDATE UPDATEREDIRECTREF
+	VERSION-CONTROL`))
 
 func set(values []string) map[string]bool {
 	m := make(map[string]bool, len(values))
@@ -46,3 +48,7 @@ func set(values []string) map[string]bool {
 	}
 	return m
 }
+
+// safeMethods change nothing, by the same registry; a request from another site may make
+// them, because its page cannot read the answer.
+var safeMethods = set([]string{"GET", "HEAD", "OPTIONS", "PROPFIND", "QUERY", "REPORT", "SEARCH"})

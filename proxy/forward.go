@@ -25,7 +25,7 @@ func newForwarder(c Config, d Deps) forwarder {
 	f := forwarder{
 		transport: d.Transport,
 		buffers:   newBuffers(),
-		errorLog:  slog.NewLogLogger(d.Log.Handler(), slog.LevelDebug), // a client that leaves early is no news
+		errorLog:  newErrorLog(d.Log),
 		pages:     d.Pages,
 		ownCookie: c.OwnCookie,
 		streams:   d.Streams,
@@ -100,6 +100,9 @@ func (v *visit) rewrite(pr *httputil.ProxyRequest) {
 	if !v.route.passAuthorization || connectionBound(h[headerAuthorization]) {
 		delete(h, headerAuthorization) // P027
 	}
+	if v.req.destination.encoded != "" {
+		h[headerDestination] = []string{v.destination()}
+	}
 	v.setForwarded(h)
 	for _, f := range v.injection.fields {
 		h[f.name] = f.values
@@ -113,7 +116,7 @@ func (v *visit) rewrite(pr *httputil.ProxyRequest) {
 func (v *visit) rewriteURL(out *http.Request) {
 	u := out.URL
 	u.Scheme, u.Host = v.upstream.scheme, v.upstream.host
-	u.RawPath, u.Path = v.route.outgoing(v.req, v.upstream)
+	u.RawPath, u.Path = v.route.outgoing(v.req.Path, v.req.decoded, v.upstream)
 	u.RawQuery, u.ForceQuery = v.req.Query, v.req.hasQuery
 	u.Opaque, u.User, u.Fragment, u.RawFragment = "", nil, "", ""
 	out.Host = v.req.site.authority

@@ -182,7 +182,7 @@ func visible(s string) bool {
 }
 
 // encodeList joins values with commas. A comma inside a value is encoded, so that "a,admin"
-// does not become two groups (P032).
+// does not become two groups (P032). It stops like encodeValue.
 func encodeList(values []string) string {
 	var b strings.Builder
 	for _, v := range values {
@@ -193,22 +193,26 @@ func encodeList(values []string) string {
 			b.WriteByte(',')
 		}
 		b.WriteString(encodeValue(v))
+		if b.Len() > maxIdentityHeader {
+			break
+		}
 	}
 	return b.String()
 }
 
 // encodeValue percent-encodes what a header cannot carry or what its reader would take for
 // syntax: "%", comma, control and non-ASCII characters (P031), and spaces at either end,
-// which HTTP drops, so that " admin" would arrive as "admin".
+// which HTTP drops, so that " admin" would arrive as "admin". It stops beyond maxIdentityHeader,
+// which injection.add refuses.
 func encodeValue(s string) string {
 	if plainValue(s) {
 		return s
 	}
 	var b strings.Builder
-	for i := range len(s) {
+	first, last := len(s)-len(strings.TrimLeft(s, " ")), len(strings.TrimRight(s, " "))
+	for i := 0; i < len(s) && b.Len() <= maxIdentityHeader; i++ {
 		c := s[i]
-		edge := c == ' ' && (strings.TrimLeft(s[:i], " ") == "" || strings.TrimRight(s[i:], " ") == "")
-		if c < ' ' || c >= 0x7f || c == '%' || c == ',' || edge {
+		if c < ' ' || c >= 0x7f || c == '%' || c == ',' || i < first || i >= last {
 			b.Write([]byte{'%', upperHex[c>>4], upperHex[c&15]})
 		} else {
 			b.WriteByte(c)

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -106,6 +107,27 @@ func TestValuesAreEncoded(t *testing.T) {
 	}
 	if got := encodeList([]string{"a,admin", "", "b", " c"}); got != "a%2Cadmin,b,%20c" {
 		t.Errorf("P032 the list becomes %q", got)
+	}
+}
+
+func TestAValueOfAnyLengthCostsNoMoreThanAHeader(t *testing.T) {
+	long := strings.Repeat(" ", 10<<20)
+	for _, s := range []string{long + "é", "é" + long, long} {
+		if got := encodeValue(s); len(got) <= maxIdentityHeader || len(got) > maxIdentityHeader+3 {
+			t.Errorf("%d bytes", len(got))
+		}
+		if got := encodeList([]string{"a", s, s}); len(got) <= maxIdentityHeader || len(got) > 2*maxIdentityHeader {
+			t.Errorf("a list of %d bytes", len(got))
+		}
+		who := person()
+		who.Username = s
+		plan, err := newHeaderPlan(Headers{}, "none")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in := plan.build(who); !errors.Is(in.err, errTooLarge) {
+			t.Errorf("it is sent: %v", in.err)
+		}
 	}
 }
 

@@ -20,20 +20,24 @@ var (
 	reservedPrefixes = []string{
 		"X-Forwarded-", "X-Auth-Request-", "X-Original-", "X-Remote-", "X-Webauth-", "X-Envoy-", "X-Ssl-", "Ssl-Client-", "X-Amzn-Mtls-", "Remote-", "Doorward-",
 		"X-Amzn-Oidc-", "X-Goog-Authenticated-", "X-Ms-Client-Principal", "X-Ms-Token-", "X-Authentik-", "X-Pomerium-", "X-Vouch-", "X-Consumer-",
-		"Cf-Access-", "Oidc-", "Tailscale-User-",
+		"Cf-Access-", "Oidc-", "Tailscale-User-", "Sm-", "Iv-", "Shib-", "Wl-Proxy-", "X-Tls-Client-",
 	}
 	reservedNames = []string{
 		// who is calling, in the spellings of other gateways
 		"X-Auth-User", "X-Auth-Username", "X-Auth-Userid", "X-Auth-Subject", "X-Auth-Name", "X-Auth-Email", "X-Auth-Groups", "X-Auth-Roles", "X-Forwarded",
-		"X-Authenticated-User", "X-Authenticated-Userid", "X-Userinfo", "X-Goog-Iap-Jwt-Assertion",
+		"X-Authenticated-User", "X-Authenticated-Userid", "X-Userinfo", "X-Goog-Iap-Jwt-Assertion", "X-Jwt-Assertion", "Eppn",
+		// the same without a gateway's name; not X-User-Id, X-User-Email, X-User-Token and X-User-Agent, which clients of usual applications send
+		"X-User", "X-Userid", "X-Username", "X-Email", "X-Groups", "X-Roles",
 		// from where (P034)
 		"Forwarded", "X-Real-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Cf-Connecting-Ipv6", "Cf-Pseudo-Ipv4", "X-Client-Ip", "Client-Ip",
-		"X-Cluster-Client-Ip", "Fastly-Client-Ip", "X-Azure-Clientip", "X-Appengine-User-Ip", "X-Proxyuser-Ip", "X-Host",
+		"X-Cluster-Client-Ip", "Fastly-Client-Ip", "X-Azure-Clientip", "X-Appengine-User-Ip", "X-Proxyuser-Ip", "Proxy-Client-Ip", "X-Host", "X-Http-Host-Override",
+		// by which scheme
+		"X-Scheme", "X-Url-Scheme", "X-Proto", "Front-End-Https",
 		// what is asked for (P017, P019)
 		"X-Rewrite-Url", "X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Script-Name", "Script-Name", "X-Http-Destinationurl",
 		"X-Accel-Mapping", "X-Sendfile-Type",
 		// with which certificate (P030)
-		"Client-Cert", "Client-Cert-Chain", "X-Client-Cert", "X-Client-Certificate", "X-Client-Verify", "X-Client-Dn", "X-Arr-Clientcert",
+		"Client-Cert", "Client-Cert-Chain", "X-Client-Cert", "X-Client-Certificate", "X-Client-Verify", "X-Client-Verified", "X-Client-Dn", "X-Arr-Clientcert", "Ssl-Cert",
 		// httpoxy (P029), and what belongs to one connection only (S5, P057)
 		"Proxy", "Expect", "Te", "Trailer", "Http2-Settings",
 	}
@@ -68,6 +72,9 @@ func (h *hygiene) clean(r *http.Request) {
 	}
 	if headers["Upgrade"] != nil && !upgradesToWebSocket(r) {
 		delete(headers, "Upgrade") // h2c and every other tunnel past the next request (P049)
+	}
+	if headers[headerDestination] != nil && !namesDestination(r.Method) {
+		delete(headers, headerDestination)
 	}
 	if id := headers["X-Request-Id"]; id != nil && (len(id) != 1 || !requestID(id[0])) {
 		delete(headers, "X-Request-Id") // P033

@@ -94,7 +94,8 @@ func newLabOf(t testing.TB, change func(*Config, *Deps)) *lab {
 	access := telemetry.NewAccessLog(log)
 	t.Cleanup(access.Close)
 	l.gateway = httptest.NewUnstartedServer(access.Handler(g, onPanic))
-	l.gateway.Config.MaxHeaderBytes = 64 << 10 // as package edge has it
+	l.gateway.Config.MaxHeaderBytes = 64 << 10           // as package edge has it
+	l.gateway.Config.DisableGeneralOptionsHandler = true // likewise
 	l.gateway.Config.Protocols = new(http.Protocols)
 	l.gateway.Config.Protocols.SetHTTP1(true)
 	l.gateway.Config.Protocols.SetUnencryptedHTTP2(true)

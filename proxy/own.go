@@ -45,8 +45,8 @@ func newOwnEndpoints(prefix string, paths []string, h http.Handler) (*ownEndpoin
 	return o, nil
 }
 
-func (o *ownEndpoints) holds(req *CanonicalRequest) bool {
-	return o.below(req.decoded) || len(o.paths) > 0 && o.paths[req.decoded]
+func (o *ownEndpoints) holds(decoded string) bool {
+	return o.below(decoded) || len(o.paths) > 0 && o.paths[decoded]
 }
 
 // below takes "/oauth2;x/start" for what a Java server makes of it: never proxied either.

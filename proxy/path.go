@@ -155,7 +155,9 @@ func dotSegment(name string) bool {
 
 // lenient is a path as the least careful servers read it: without the parameters that Java
 // servers take off segments ("/admin;x"), and without the dots and spaces that Windows takes
-// off the ends of names ("/admin.", "/admin%20").
+// off the ends of names ("/admin.", "/admin%20"). It does not know that a Windows file system has
+// further names for a file ("/admin::$DATA", "/ADMIN~1"), nor that it ignores case: a route
+// that protects a part of such a server's files should cover all of them.
 func lenient(decoded string) string {
 	if plainEnds(decoded) {
 		return decoded

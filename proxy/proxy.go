@@ -159,11 +159,14 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if g.own.holds(req) {
+	if g.own.holds(req.decoded) {
 		return g.own.serve(w, req) // 404
 	}
 	route, err := g.routes.Find(w, req) // 404, 405
 	if err != nil {
+		return err
+	}
+	if err := g.judgeDestination(req, route); err != nil { // 403
 		return err
 	}
 	d := route.decide(w, req) // the zero value denies

@@ -48,6 +48,7 @@ type route struct {
 	starter   Starter
 	pages     *pages.Pages
 	ownCookie func(name string) bool
+	origins   *origin.Set
 	now       func() time.Time
 }
 
@@ -55,7 +56,7 @@ func newRoute(rc Route, c Config, d Deps) (*route, error) {
 	rt := &route{
 		name: rc.Name, hosts: rc.Hosts, public: rc.Public, logins: rc.Logins, webSocketOrigins: rc.WebSocketOrigins,
 		keepFragment: rc.KeepFragment, passAuthorization: rc.PassAuthorization, credentialName: rc.Credential,
-		session: d.Session, starter: d.Starters[rc.Name], pages: d.Pages, ownCookie: c.OwnCookie, now: d.Now,
+		session: d.Session, starter: d.Starters[rc.Name], pages: d.Pages, ownCookie: c.OwnCookie, origins: d.Origins, now: d.Now,
 	}
 	if rt.credentialName == "" {
 		rt.credentialName = credentialNone
@@ -169,12 +170,11 @@ func (rt *route) next() *upstream {
 	return &rt.upstreams[int(rt.turn.Add(1)%uint32(len(rt.upstreams)))]
 }
 
-// outgoing returns the path for an upstream, both ways of writing it: the canonical path
+// outgoing returns a path for an upstream, both ways of writing it: the canonical path
 // without the stripped segments, behind the upstream's own path. Segments are cut off
 // whole, and a canonical path has no encoded slash, so the rest is as canonical as the
 // whole (P015).
-func (rt *route) outgoing(req *CanonicalRequest, up *upstream) (encoded, decoded string) {
-	encoded, decoded = req.Path, req.decoded
+func (rt *route) outgoing(encoded, decoded string, up *upstream) (string, string) {
 	if rt.strip > 0 {
 		encoded, decoded = cutSegments(encoded, rt.strip), cutSegments(decoded, rt.strip)
 	}

@@ -108,8 +108,8 @@ func allowed(routes []*route) string {
 
 // Find returns the route of req.
 func (t *table) Find(w http.ResponseWriter, req *CanonicalRequest) (*route, error) {
-	n := t.match(req.Origin, req.decoded)
-	if loose := lenient(req.decoded); loose != req.decoded && t.match(req.Origin, loose) != n {
+	n, sure := t.rules(req.Origin, req.decoded)
+	if !sure {
 		// "/admin;x/y" is "/admin/y" to a Java server, "/admin./y" to a Windows one, and something
 		// else to others: if the readings end at different rules, nobody can say which rule holds
 		// (P009, PX-3).
@@ -118,13 +118,46 @@ func (t *table) Find(w http.ResponseWriter, req *CanonicalRequest) (*route, erro
 	if n == nil {
 		return nil, &pages.Error{Code: codeNoRoute, Detail: "There is nothing at this address."}
 	}
-	for _, rt := range n.routes {
-		if rt.methods[req.Method] {
-			return rt, nil
-		}
+	if rt := n.route(req.Method); rt != nil {
+		return rt, nil
 	}
 	req.record.Route = n.routes[0].name
 	return nil, methodNotAllowed(w, n.allow)
+}
+
+// rules returns the node that decides over a path, and whether lenient servers would find the same.
+func (t *table) rules(o origin.Origin, decoded string) (n *node, sure bool) {
+	n = t.match(o, decoded)
+	loose := lenient(decoded)
+	return n, loose == decoded || t.match(o, loose) == n
+}
+
+// route returns the route for a method, or nil.
+func (n *node) route(method string) *route {
+	if n != nil {
+		for _, rt := range n.routes {
+			if rt.methods[method] {
+				return rt
+			}
+		}
+	}
+	return nil
+}
+
+// holdsOthers reports whether routes of their own lie below a path.
+func (t *table) holdsOthers(o origin.Origin, decoded string) bool {
+	path := strings.TrimSuffix(lenient(decoded), "/")
+	return t.hosts[o].branches(path) || t.any.branches(path)
+}
+
+func (n *node) branches(path string) bool {
+	for more := path != ""; more && n != nil; {
+		var segment string
+		segment, path, more = strings.Cut(path[1:], "/")
+		path = "/" + path
+		n = n.children[segment]
+	}
+	return n != nil && len(n.children) > 0
 }
 
 func (t *table) match(o origin.Origin, path string) *node {
