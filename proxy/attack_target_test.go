@@ -89,7 +89,7 @@ func TestP010SlashesDontLeadToTheWeakerRule(t *testing.T) {
 			})
 		})
 	}
-	for _, target := range []string{"/admin.", "/admin%20", "/admin./x", "/admin%2e/x", "/admin.%20/x"} { // PX-3
+	for _, target := range []string{"/admin.", "/admin%20", "/admin./x", "/admin%2e/x", "/admin.%20/x", "/%2561dmin", "/%252561dmin/x", "/admin%253bx"} { // PX-3, P008
 		t.Run(target, func(t *testing.T) {
 			l.both(t, "GET", target, []string{as("alice")}, func(l *lab, a answer) { l.refused(a, 400) })
 		})

@@ -103,27 +103,43 @@ const maxDecodings = 3
 // Encodings nested deeper than anybody means them count as such.
 func encodedTwice(decoded string) bool {
 	for range maxDecodings {
-		if strings.IndexByte(decoded, '%') < 0 {
+		next := decodeAgain(decoded)
+		switch {
+		case len(next) == len(decoded):
 			return false
+		case structural(next) > structural(decoded):
+			return true
 		}
-		next := make([]byte, 0, len(decoded))
-		for i := 0; i < len(decoded); i++ {
-			c := decoded[i]
-			if c == '%' && i+2 < len(decoded) && isHex(decoded[i+1]) && isHex(decoded[i+2]) {
-				c = unhex(decoded[i+1])<<4 | unhex(decoded[i+2])
-				if strings.IndexByte("./\\\x00", c) >= 0 {
-					return true
-				}
-				i += 2
-			}
-			next = append(next, c)
-		}
-		if len(next) == len(decoded) {
-			return false
-		}
-		decoded = string(next)
+		decoded = next
 	}
 	return true
+}
+
+// structural counts the bytes that make one path into another.
+func structural(path string) (n int) {
+	for i := range len(path) {
+		if strings.IndexByte("./\\\x00", path[i]) >= 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// decodeAgain decodes what is left to be decoded in a path that was decoded before.
+func decodeAgain(decoded string) string {
+	if strings.IndexByte(decoded, '%') < 0 {
+		return decoded
+	}
+	next := make([]byte, 0, len(decoded))
+	for i := 0; i < len(decoded); i++ {
+		c := decoded[i]
+		if c == '%' && i+2 < len(decoded) && isHex(decoded[i+1]) && isHex(decoded[i+2]) {
+			c = unhex(decoded[i+1])<<4 | unhex(decoded[i+2])
+			i += 2
+		}
+		next = append(next, c)
+	}
+	return string(next)
 }
 
 // checkSegments refuses empty segments and whatever some server takes for "." or "..":
@@ -146,21 +162,22 @@ func checkSegments(decoded string) (refusal string) {
 	return ""
 }
 
-// dotSegment takes for one what is nothing but dots and spaces, except a name of three and
-// more dots.
-func dotSegment(name string) bool {
-	dots := strings.Trim(name, " ")
-	return dots != "" && strings.Trim(dots, ". ") == "" && (len(dots) <= 2 || strings.Contains(dots, " "))
-}
+// dotSegment takes for one what is nothing but dots and spaces: of "..." and of a single space
+// some server leaves nothing, so that the segments around it meet.
+func dotSegment(name string) bool { return strings.Trim(name, ". ") == "" }
 
-// lenient is a path as the least careful servers read it: without the parameters that Java
-// servers take off segments ("/admin;x"), and without the dots and spaces that Windows takes
-// off the ends of names ("/admin.", "/admin%20"). It does not know that a Windows file system has
+// lenient is a path as the least careful servers read it: decoded until nothing is left to
+// decode ("/%2561dmin"), without the parameters that Java servers take off segments
+// ("/admin;x"), and without the dots and spaces that Windows takes off the ends of names
+// ("/admin.", "/admin%20"). It does not know that a Windows file system has
 // further names for a file ("/admin::$DATA", "/ADMIN~1"), nor that it ignores case: a route
 // that protects a part of such a server's files should cover all of them.
 func lenient(decoded string) string {
 	if plainEnds(decoded) {
 		return decoded
+	}
+	for range maxDecodings {
+		decoded = decodeAgain(decoded)
 	}
 	var b strings.Builder
 	for i, segment := range strings.Split(decoded, "/") {
@@ -178,7 +195,7 @@ func plainEnds(decoded string) bool {
 	last := byte('/')
 	for i := range len(decoded) {
 		c := decoded[i]
-		if c == ';' || c == '/' && (last == '.' || last == ' ') {
+		if c == ';' || c == '%' || c == '/' && (last == '.' || last == ' ') {
 			return false
 		}
 		last = c

@@ -8,7 +8,7 @@ import (
 
 func TestPathsOfRealLifePassAsTheyAre(t *testing.T) {
 	for _, raw := range []string{
-		"/", "/a", "/a/", "/a/b.html", "/a/.well-known/x", "/.git/config", "/...", "/a..b/c", "/..a", "/x/a..", "/~alice/", "/a:b@c!d$e&f'g(h)i*j+k,l=m~n",
+		"/", "/a", "/a/", "/a/b.html", "/a/.well-known/x", "/.git/config", "/...a", "/a..b/c", "/..a", "/x/a..", "/~alice/", "/a:b@c!d$e&f'g(h)i*j+k,l=m~n",
 		"/caf%C3%A9", "/caf%c3%a9", "/a%20b", "/a%2Bb", "/100%25", "/100%25off", "/file%2520name", "/%E2%82%AC", "/[1]", "/repo.git/info/refs", "/remote.php/dav/files/alice/",
 		"/a;jsessionid=1", "/x/y;v=1;w=2/z", "/%7Ealice", "/%61dmin", "/a%3Ab", "/a%40b", "/a%7Cb", "/%F0%9F%98%80", "/" + strings.Repeat("a", 20000), "/a%22b", "/a%3Cb%3E",
 	} {
@@ -49,7 +49,7 @@ var ambiguous = []string{
 	"/a\x00b", "/a%00b", "/a%01", "/a%1f", "/a%7F", "/a\x7f", "/a%0d%0aX", "/a%0A", "/a b", "/a\tb", "/a%09",
 	"/%", "/%2", "/%zz", "/a%", "/a%2", "/a%u0041", "/%-1", // bad escapes
 	"/%ff", "/%c0%ae%c0%ae/admin", "/%E9", "/%c3", "/\xff", "/%ed%a0%80", // not UTF-8, overlong dots, surrogates
-	"/public/..%20/admin", "/. /x", "/a/..%20%20", "/%20../x", "/a/.%20./x", "/a/..%20.", // Windows
+	"/public/..%20/admin", "/. /x", "/a/..%20%20", "/%20../x", "/a/.%20./x", "/a/..%20.", "/%20/admin", "/...", "/.../admin", "/a/%20%20", // Windows
 }
 
 func TestAmbiguousPathsAreRefused(t *testing.T) {

@@ -57,6 +57,7 @@ func serve(ctx context.Context, o config.Options, out io.Writer, started func(*e
 	}
 	defer gw.close()
 
+	quietStandardLog(log)
 	access := telemetry.NewAccessLog(log)
 	defer access.Close()
 	health := &edge.Health{Checks: gw.checks}

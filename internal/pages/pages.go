@@ -117,7 +117,7 @@ func hash(text string) string {
 type view struct {
 	Title string
 	Host  string // of the site; "" if it is none of ours
-	Icon  string
+	Icon  string // "" where no host of ours would serve it
 	Page  any
 }
 
@@ -129,7 +129,10 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, t *temp
 		referrer = originForForms
 	}
 	var body bytes.Buffer
-	v := view{Title: title, Host: clean(record.Host, maxValue), Icon: p.icon, Page: page}
+	v := view{Title: title, Host: clean(record.Host, maxValue), Page: page}
+	if v.Host != "" {
+		v.Icon = p.icon
+	}
 	if err := t.Execute(&body, v); err != nil { // a mistake in a template: say at least that
 		record.Code, record.Err = internalError, err
 		send(w, r, http.StatusInternalServerError, "text/plain; charset=utf-8", bare, noReferrer, []byte("500 "+internalError+" "+record.Reference+"\n"))
