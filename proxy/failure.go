@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+
+	"github.com/doorward/doorward/proxy/wire"
 )
 
 var (
@@ -27,9 +29,12 @@ func printable(err, otherwise error) error {
 	var network net.Error
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
+	var lane wire.Error
 	switch {
 	case errors.Is(err, errStatus):
 		return errStatus
+	case errors.As(err, &lane):
+		return lane
 	case errors.As(err, &certificate):
 		return certificate
 	case errors.As(err, &record):

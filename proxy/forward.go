@@ -21,8 +21,8 @@ type forwarder struct {
 	log       *slog.Logger
 }
 
-func newForwarder(c Config, d Deps) forwarder {
-	f := forwarder{
+func newForwarder(c Config, d Deps) (f forwarder, err error) {
+	f = forwarder{
 		transport: d.Transport,
 		buffers:   newBuffers(),
 		errorLog:  newErrorLog(d.Log),
@@ -32,9 +32,9 @@ func newForwarder(c Config, d Deps) forwarder {
 		log:       d.Log,
 	}
 	if f.transport == nil {
-		f.transport = newTransport(socketsOf(c.Routes))
+		f.transport, err = newLane(socketsOf(c.Routes))
 	}
-	return f
+	return f, err
 }
 
 // visit is one request on its way to an upstream and back. What the way needs to know is

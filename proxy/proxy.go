@@ -110,7 +110,9 @@ func New(c Config, d Deps) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{origins: d.Origins, sites: newSites(d.Origins), trust: c.TrustedProxies, own: own, pages: d.Pages}
-	g.proxy = newForwarder(c, d)
+	if g.proxy, err = newForwarder(c, d); err != nil {
+		return nil, err
+	}
 	routes := make([]*route, 0, len(c.Routes))
 	for _, rc := range c.Routes {
 		rt, err := newRoute(rc, c, d)
