@@ -3,7 +3,9 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os/exec"
 	"strings"
@@ -118,14 +120,18 @@ func (p *process) stop(t *testing.T) {
 	}
 }
 
-// freePort reserves a loopback port by opening it once. Two programs must know of each
-// other's ports before either is started, so they cannot choose their own.
+// freePort returns a loopback port that nobody listens on. Two programs must know of each
+// other's ports before either is started, so they cannot choose their own. It lies below those
+// that the system gives to whoever asks for any, so that no other listener gets it meanwhile.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := 20000 + rand.IntN(10000)
+		if l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }

@@ -60,9 +60,6 @@ func runDemo(ctx context.Context, port int, out, logs io.Writer) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if port, err = freePort(ctx, port); err != nil {
-		return err
-	}
 	apps, err := startDemoApps(ctx, port, dir)
 	if err != nil {
 		return err
@@ -86,8 +83,9 @@ type demoApps struct {
 	servers []*http.Server
 }
 
-func startDemoApps(ctx context.Context, gateway int, dir string) (a *demoApps, err error) {
-	a = &demoApps{origin: fmt.Sprintf("http://localhost:%d", gateway), secret: rand.Text()}
+// startDemoApps starts everything but the gateway, for which it looks for a port: from the given
+// one on, and after the others have theirs, or one of them might get it.
+func startDemoApps(ctx context.Context, port int, dir string) (a *demoApps, err error) {
 	var listeners [3]net.Listener
 	defer func() {
 		if err != nil {
@@ -99,6 +97,11 @@ func startDemoApps(ctx context.Context, gateway int, dir string) (a *demoApps, e
 			return nil, err
 		}
 	}
+	gateway, err := freePort(ctx, port)
+	if err != nil {
+		return nil, err
+	}
+	a = &demoApps{origin: fmt.Sprintf("http://localhost:%d", gateway), secret: rand.Text()}
 	// The provider is 127.0.0.1 and the gateway localhost: two hosts, so that they do not
 	// share cookies (ports do not keep cookies apart).
 	a.issuer = "http://" + listeners[0].Addr().String()
