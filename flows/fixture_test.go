@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -47,7 +46,7 @@ type world struct {
 	shared   *frailStore
 	ring     *seal.Ring
 	origins  *origin.Set
-	log      *lockedBuffer
+	log      *testnet.Output
 	logger   *slog.Logger
 	plan     plan
 	replicas []*gateway
@@ -81,7 +80,7 @@ func newWorld(t testing.TB, changes ...func(*plan)) *world {
 		change(&p)
 	}
 	w := &world{
-		net: testnet.NewFor(t), log: &lockedBuffer{}, kept: newStore(t), shared: &frailStore{Store: newStore(t)},
+		net: testnet.NewFor(t), log: &testnet.Output{}, kept: newStore(t), shared: &frailStore{Store: newStore(t)},
 		ring: must(seal.New(bytes.Repeat([]byte{7}, 32)))(t), plan: p,
 	}
 	if p.frail {
@@ -339,21 +338,4 @@ func (s *frailStore) Get(ctx context.Context, keys ...string) ([]store.Item, err
 		return nil, err
 	}
 	return s.Store.Get(ctx, keys...)
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

@@ -104,7 +104,8 @@ func FuzzCallback(f *testing.F) {
 		r.Header["Cookie"] = []string{cookie}
 		rec := httptest.NewRecorder()
 		w.replicas[0].handler.ServeHTTP(rec, r)
-		if rec.Code != http.StatusBadRequest || rec.Header().Get("Location") != "" {
+		// 401 is for a state of an earlier run that has passed its time: a program begins no login anew.
+		if rec.Code != http.StatusBadRequest && rec.Code != http.StatusUnauthorized || rec.Header().Get("Location") != "" {
 			t.Errorf("%d %v", rec.Code, rec.Header())
 		}
 		for _, c := range rec.Result().Cookies() {

@@ -36,7 +36,7 @@ type gate struct {
 	sessions *frailStore // nil in cookie mode
 	shared   *frailStore
 	provider *tokenService
-	log      *lockedBuffer
+	log      *testnet.Output
 }
 
 // plan is what tests change about a gate.
@@ -71,7 +71,7 @@ func newGate(t testing.TB, changes ...func(*plan)) *gate {
 	for _, change := range changes {
 		change(&p)
 	}
-	g := &gate{net: testnet.NewFor(t), shared: frail(t, p.shared), provider: p.provider, log: &lockedBuffer{}}
+	g := &gate{net: testnet.NewFor(t), shared: frail(t, p.shared), provider: p.provider, log: &testnet.Output{}}
 	if !p.config.InCookie {
 		g.sessions = frail(t, p.sessions)
 	}
@@ -313,23 +313,6 @@ func (s *frailStore) Watch(ctx context.Context, prefix string, changed func(stri
 			changed(key)
 		}
 	})
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 func must[T any](v T, err error) func(testing.TB) T {

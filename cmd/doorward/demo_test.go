@@ -22,7 +22,7 @@ import (
 type demoRun struct {
 	t            *testing.T
 	origin       string
-	said, logged *lockedBuffer
+	said, logged *testnet.Output
 	stop         func() error
 }
 
@@ -30,8 +30,8 @@ func startDemo(t *testing.T) *demoRun {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, cancel := context.WithCancel(context.Background())
-	d := &demoRun{t: t, said: &lockedBuffer{}, logged: &lockedBuffer{}}
-	said := &announcement{lockedBuffer: d.said, made: make(chan struct{})}
+	d := &demoRun{t: t, said: &testnet.Output{}, logged: &testnet.Output{}}
+	said := &announcement{Output: d.said, made: make(chan struct{})}
 	done := make(chan error, 1)
 	go func() { done <- runDemo(ctx, free(t), said, d.logged) }()
 	select {
@@ -52,13 +52,13 @@ func startDemo(t *testing.T) *demoRun {
 
 // announcement closes made at the first write: the demo says everything in one.
 type announcement struct {
-	*lockedBuffer
+	*testnet.Output
 	once sync.Once
 	made chan struct{}
 }
 
 func (a *announcement) Write(p []byte) (int, error) {
-	n, err := a.lockedBuffer.Write(p)
+	n, err := a.Output.Write(p)
 	a.once.Do(func() { close(a.made) })
 	return n, err
 }
@@ -283,7 +283,7 @@ func TestADemoEndsWellByCtrlC(t *testing.T) {
 func TestADemoThatIsStoppedBeforeItIsUpEndsWellToo(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := runDemo(ctx, free(t), &lockedBuffer{}, &lockedBuffer{}); err != nil {
+	if err := runDemo(ctx, free(t), &testnet.Output{}, &testnet.Output{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -316,7 +316,7 @@ func TestTheDemoTakesTheNextPortIfItsOwnIsInUse(t *testing.T) {
 	if port, err := freePort(t.Context(), 0); err != nil || port == 0 {
 		t.Errorf("--port 0 takes %d: %v", port, err)
 	}
-	if code := run(t.Context(), []string{"demo", "--port", "70000"}, &lockedBuffer{}, &lockedBuffer{}); code != exitUsage {
+	if code := run(t.Context(), []string{"demo", "--port", "70000"}, &testnet.Output{}, &testnet.Output{}); code != exitUsage {
 		t.Errorf("--port 70000 ends with %d", code)
 	}
 }

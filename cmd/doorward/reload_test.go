@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/doorward/doorward/internal/testnet"
 )
 
 // deadlineLoop asks again until the answer is yes, for real sockets and processes whose
@@ -104,8 +106,8 @@ func TestExitStatuses(t *testing.T) {
 func TestSIGTERMDrainsAndASecondSignalEndsAtOnce(t *testing.T) {
 	s := newStack(t, "")
 	s.write(s.toml + "\n[[route]]\nname = \"held\"\nhost = \"" + s.origin + "\"\npath = \"/held\"\nupstream = [\"" + s.app.URL + "\"]\npublic = true\n")
-	start := func() (*exec.Cmd, *lockedBuffer) {
-		cmd, log := program("serve", "--config", s.path()), &lockedBuffer{}
+	start := func() (*exec.Cmd, *testnet.Output) {
+		cmd, log := program("serve", "--config", s.path()), &testnet.Output{}
 		cmd.Stdout, cmd.Stderr = log, log
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -34,7 +33,7 @@ type stack struct {
 	idp      *idp.Server
 	provider *httptest.Server
 	app      *application
-	log      *lockedBuffer
+	log      *testnet.Output
 	toml     string
 
 	stop  func() error
@@ -89,7 +88,7 @@ func (a *application) last(t *testing.T) *http.Request {
 // five lines which protect the application.
 func newStack(t *testing.T, extra string) *stack {
 	t.Helper()
-	s := &stack{t: t, dir: t.TempDir(), log: &lockedBuffer{}, app: newApplication(t)}
+	s := &stack{t: t, dir: t.TempDir(), log: &testnet.Output{}, app: newApplication(t)}
 	port := free(t)
 	s.origin = fmt.Sprintf("http://localhost:%d", port)
 	s.startProvider("")
@@ -219,24 +218,6 @@ func free(t *testing.T) int {
 	}
 	t.Fatal("no port is free")
 	return 0
-}
-
-// lockedBuffer is a log that goroutines write and the test reads.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func TestAPersonSignsInLandsOnThePageTheyAskedForAndTheAppSeesWhoTheyAre(t *testing.T) {

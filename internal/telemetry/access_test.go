@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +18,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/doorward/doorward/internal/testnet"
 )
 
 // line is a record of the log.
@@ -29,12 +30,12 @@ type site struct {
 	*httptest.Server
 	t      *testing.T
 	access *AccessLog
-	log    *lockedBuffer
+	log    *testnet.Output
 }
 
 func serve(t *testing.T, h http.HandlerFunc) *site {
 	t.Helper()
-	s := &site{t: t, log: &lockedBuffer{}}
+	s := &site{t: t, log: &testnet.Output{}}
 	s.access = NewAccessLog(logger(t, LogConfig{Format: "json", Level: "debug"}, s.log))
 	onPanic := func(w http.ResponseWriter, _ *http.Request) {
 		From(w).Err = errors.New("panic")
@@ -257,7 +258,7 @@ func TestAPanicInTheMidstOfAnAnswerCutsTheConnection(t *testing.T) {
 }
 
 func TestAPanicWhileAnsweringForAPanicCutsTheConnection(t *testing.T) {
-	log := &lockedBuffer{}
+	log := &testnet.Output{}
 	access := NewAccessLog(logger(t, LogConfig{Format: "json"}, log))
 	h := access.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("one") }), func(http.ResponseWriter, *http.Request) { panic("two") })
 	func() {
@@ -461,7 +462,7 @@ func TestAnyOtherLoggerIsServedToo(t *testing.T) {
 		{func(w io.Writer) *slog.Logger { return logger(t, LogConfig{Format: "text"}, w) }, `msg=request reference=`},
 		{func(w io.Writer) *slog.Logger { return logger(t, LogConfig{Format: "json"}, w).With("replica", "a") }, `"replica":"a","reference":"`},
 	} {
-		log := &lockedBuffer{}
+		log := &testnet.Output{}
 		access := NewAccessLog(c.make(log))
 		access.Handler(http.HandlerFunc(typical), nil).ServeHTTP(&sink{http.Header{}}, &http.Request{Method: http.MethodGet})
 		if got := log.String(); !strings.Contains(got, c.want) || strings.Count(got, "\n") != 1 {
@@ -505,21 +506,4 @@ func TestDocumentationListsExactlyTheKeysOfALineInTheirOrder(t *testing.T) {
 			t.Errorf("the example has a key %q", key)
 		}
 	}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

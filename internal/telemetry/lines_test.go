@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/doorward/doorward/internal/testnet"
 )
 
 func request(access *AccessLog) {
@@ -99,24 +101,24 @@ func TestAReaderThatHangsHoldsUpNobodyAndTheLogSaysWhatWasDropped(t *testing.T) 
 }
 
 type counting struct {
-	lockedBuffer
+	testnet.Output
 	writes atomic.Int32
 }
 
 func (c *counting) Write(p []byte) (int, error) {
 	c.writes.Add(1)
-	return c.lockedBuffer.Write(p)
+	return c.Output.Write(p)
 }
 
 // stuck is a writer whose Write hangs until release is closed.
 type stuck struct {
-	lockedBuffer
+	testnet.Output
 	release chan struct{}
 }
 
 func (s *stuck) Write(p []byte) (int, error) {
 	<-s.release
-	return s.lockedBuffer.Write(p)
+	return s.Output.Write(p)
 }
 
 func TestTheFormatIsJSONUnlessTheWriterIsATerminal(t *testing.T) {
