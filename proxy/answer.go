@@ -91,5 +91,8 @@ func (r *reply) WriteHeader(status int) {
 	if r.visit.early() {
 		h["Connection"] = []string{"close"}
 	}
+	if _, said := h["Content-Type"]; !said {
+		h["Content-Type"] = nil // or net/http guesses, and makes text/html of what an upstream left untyped
+	}
 	r.ResponseWriter.WriteHeader(status)
 }
