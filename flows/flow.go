@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 
-	"github.com/doorward/doorward/flows/provider"
 	"github.com/doorward/doorward/internal/identity"
 )
 
@@ -36,11 +35,21 @@ type answer struct {
 	redirectURI string // as it stood in the authorization request
 }
 
-// newFlow makes the flow of a login. Another flow is another case and another file.
-func newFlow(client *provider.Client, l Login) (flow, error) {
-	switch l.Flow {
+// setFlow makes the flow of a login. Another flow is another case and another file.
+func (l *login) setFlow(c Login) (err error) {
+	switch c.Flow {
 	case "authorization_code":
-		return newAuthorizationCode(client, l)
+		l.flow, err = newAuthorizationCode(l.client, c)
+	case "implicit", "hybrid":
+		l.flow, err = newFrontChannel(l.client, c)
+	case "device":
+		l.device, err = newDevice(l.client, c)
+	case "ciba":
+		l.ciba, err = newCIBA(l.client, c)
+	case "password":
+		l.password, err = newPassword(l.client, c)
+	default:
+		err = fmt.Errorf("flow: there is no flow %q", c.Flow)
 	}
-	return nil, fmt.Errorf("flow: there is no flow %q", l.Flow)
+	return err
 }

@@ -29,10 +29,26 @@ type Config struct {
 // Login is one [login.NAME].
 type Login struct {
 	Name     string
-	Flow     string // "authorization_code"
+	Flow     string // "authorization_code", "implicit", "hybrid", "password", "device", "ciba"
 	Provider string
 	Label    string              // = NAME
-	Params   map[string][]string // extra authorization parameters
+	Params   map[string][]string // extra parameters: of the authorization request, or of the flow's own first request
+	Scopes   []string            // nil = the provider's; fewer for cross-device logins (CD-5)
+
+	PassParams   []string // parameters of start that go on to the provider as they came: login_hint, kc_idp_hint …
+	ResponseType string   // implicit, hybrid
+	ResponseMode string   // "form_post" or "fragment"
+
+	Form bool   // password: the sign-in form; else HTTP Basic only
+	OTP  string // password: the provider's name for a one-time code ("totp"); "" = none is asked for
+
+	Delivery        string // ciba: "poll", "ping" or "push"
+	Hint            string // ciba: "login_hint", "id_token_hint" or "login_hint_token"
+	BindingMessage  string // ciba: "auto", or a text in which {code} stands for a short code
+	ACRValues       []string
+	RequestedExpiry time.Duration // ciba; 0 = the provider's
+	UserCode        bool          // ciba: the person is asked for their user_code
+	SignedRequest   bool          // ciba: the authentication request is a signed JWT
 }
 
 // Callback overrides the redirect URI of a provider.
@@ -71,7 +87,10 @@ type Flows struct {
 type login struct {
 	name, label, provider string
 	client                *provider.Client
-	flow                  flow
+	flow                  flow      // of those that go through the provider's pages; else nil
+	device                *device   // or one of these
+	ciba                  *ciba     //
+	password              *password //
 }
 
 // New validates and never touches the network.
@@ -134,11 +153,10 @@ func (f *Flows) addLogins(logins []Login) error {
 		case client == nil:
 			return fmt.Errorf("login.%s: provider: there is no provider %q", l.Name, l.Provider)
 		}
-		flow, err := newFlow(client, l)
-		if err != nil {
+		made := &login{name: l.Name, label: l.Label, provider: l.Provider, client: client}
+		if err := made.setFlow(l); err != nil {
 			return fmt.Errorf("login.%s: %w", l.Name, err)
 		}
-		made := &login{name: l.Name, label: l.Label, provider: l.Provider, client: client, flow: flow}
 		if made.label == "" {
 			made.label = l.Name
 		}
@@ -197,6 +215,9 @@ func (f *Flows) endpoints() []endpoint {
 		own("/session/refresh", post, f.sessionRefresh),
 	}
 	all = append(all, f.wonderwall()...)
+	all = append(all, f.deviceEndpoints()...)
+	all = append(all, f.cibaEndpoints()...)
+	all = append(all, f.passwordEndpoints()...)
 	for name, c := range f.callbacks {
 		all = append(all, endpoint{c.path, get, f.callback(name), f.deps.Origins})
 	}

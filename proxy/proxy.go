@@ -52,12 +52,23 @@ type Route struct {
 	Upstreams         []*url.URL // http, https, or unix (a socket's path); round robin
 	Public            bool
 	Logins            []string // sessions made by other logins are not accepted; none = no session is
+	Accept            []string // "session", "token", "basic"; nil = session and token
+	Approve           *Approve // requests that need a consent of their own; nil = none do
 	Allow             []policy.Rule
 	Credential        string // "none", "session", "id_token", later the name of a [credential.NAME]
 	Headers           Headers
 	KeepFragment      bool
 	PassAuthorization bool            // only with credential "none"; but for NTLM and Negotiate, which sign in a connection that all share
 	WebSocketOrigins  []origin.Origin // beyond the route's own
+}
+
+// Approve is approve of a [[route]]: such requests wait for a consent on the person's phone.
+type Approve struct {
+	Login          string   // a ciba login
+	Methods        []string // that need it
+	BindingMessage string   // CEL: what both screens show
+	MaxBody        int64    // bytes; more is 413
+	Expires        time.Duration
 }
 
 // Headers says how the upstream learns who is calling.
@@ -71,9 +82,12 @@ type Headers struct {
 type Deps struct {
 	Origins   *origin.Set
 	Session   Authenticator
-	Starters  map[string]Starter // by route name
-	Sources   map[string]Source  // by credential name, for those not built in
-	Own       http.Handler       // own endpoints: an http.ServeMux, or what matches like one
+	Tokens    Authenticator            // tickets in Authorization; nil = no route accepts any
+	Basic     map[string]Authenticator // by route name, of routes that accept basic
+	Approvers map[string]Approver      // by route name, of routes with approve
+	Starters  map[string]Starter       // by route name
+	Sources   map[string]Source        // by credential name, for those not built in
+	Own       http.Handler             // own endpoints: an http.ServeMux, or what matches like one
 	Pages     *pages.Pages
 	Now       func() time.Time // nil = time.Now
 	Log       *slog.Logger

@@ -50,6 +50,7 @@ type Error struct {
 	Code       string        // OAuth error code, or a word of ours ("bad_nonce", "bad_signature", "bad_issuer" …)
 	Detail     string        // for the log: what was expected and what came; never a token
 	RetryAfter time.Duration // with Unavailable; 0 = not known
+	Interval   time.Duration // with slow_down, where the provider names a new one (GitHub); 0 = not said
 	Err        error
 }
 

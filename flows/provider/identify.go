@@ -19,7 +19,9 @@ type Expect struct {
 	MaxAge       time.Duration
 	ACR          []string
 	Code         secret.String      // hybrid: c_hash must fit
+	State        string             // hybrid: s_hash must fit if it is there (FAPI 1)
 	FrontChannel bool               // at_hash is required if there is an access token
+	Pushed       string             // CIBA push: the auth_req_id that the ID token must name, with at_hash and rt_hash (CIBA §10.3.1)
 	Same         *identity.Identity // refresh: issuer and subject must be these
 }
 

@@ -149,6 +149,8 @@ func endpoints() []endpoint {
 		{"end_session_endpoint", func(e *Endpoints) *string { return &e.EndSession }, true},
 		{"revocation_endpoint", func(e *Endpoints) *string { return &e.Revocation }, false},
 		{"introspection_endpoint", func(e *Endpoints) *string { return &e.Introspection }, false},
+		{"device_authorization_endpoint", func(e *Endpoints) *string { return &e.DeviceAuthorization }, false},
+		{"backchannel_authentication_endpoint", func(e *Endpoints) *string { return &e.BackchannelAuthentication }, false},
 	}
 }
 

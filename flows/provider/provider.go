@@ -45,6 +45,7 @@ type Config struct {
 // Endpoints are URLs of a provider.
 type Endpoints struct {
 	Authorization, Token, UserInfo, JWKS, EndSession, Revocation, Introspection string
+	DeviceAuthorization, BackchannelAuthentication                              string
 }
 
 // Deps are what a Client is built on.

@@ -5,15 +5,16 @@ import "time"
 // Error is a failure with two faces: what the caller may read, and what the operator
 // must (in the log only). Handlers return it; [Pages.Error] is its one writer.
 type Error struct {
-	Code       string        // stable, one of those in codes.go: decides status, title, whose fault it is and the advice
-	Status     int           // 0 = the code's own; only 400 to 599
-	Detail     string        // one plain sentence for the caller about this very case; may be empty
-	Err        error         // the cause, for the log; never shown
-	RetryAfter time.Duration // 0 = no Retry-After header; rounded up to whole seconds
-	Challenge  []string      // values of WWW-Authenticate
-	LoginURL   string        // absolute; shown as login_url and as the button "sign in"
-	Facts      []Fact        // measured facts, shown as a list (login_loop, access_denied); the first 20
-	Actions    []Action      // further links on the page ("switch account"); the first 6
+	Code       string         // stable, one of those in codes.go: decides status, title, whose fault it is and the advice
+	Status     int            // 0 = the code's own; only 400 to 599
+	Detail     string         // one plain sentence for the caller about this very case; may be empty
+	Err        error          // the cause, for the log; never shown
+	RetryAfter time.Duration  // 0 = no Retry-After header; rounded up to whole seconds
+	Challenge  []string       // values of WWW-Authenticate
+	LoginURL   string         // absolute; shown as login_url and as the button "sign in"
+	Facts      []Fact         // measured facts, shown as a list (login_loop, access_denied); the first 20
+	Members    map[string]any // further members of the problem document (approval); none of those that it has
+	Actions    []Action       // further links on the page ("switch account"); the first 6
 }
 
 // Fact is one line of a list of facts on a page.

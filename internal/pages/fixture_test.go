@@ -129,7 +129,7 @@ func all(p *Pages) []shown {
 		{"Request host", host}, {"Session cookie", "__Host-doorward; Path=/; HttpOnly; Secure; SameSite=Lax"}, {"Cookie came back", "no"},
 	}}
 	down := &Error{Code: "provider_unavailable", RetryAfter: 5e9, Err: errCause}
-	options := []SignInOption{{"Staff", "/oauth2/start?login=staff&rd=%2Fx"}, {"Partners and suppliers", "/oauth2/start?login=partners&rd=%2Fx"}}
+	options := []SignInOption{{Label: "Staff", URL: "/oauth2/start?login=staff&rd=%2Fx"}, {Label: "Partners and suppliers", URL: "/oauth2/start?login=partners&rd=%2Fx"}}
 	return []shown{
 		{"access_denied", "GET", navigation, failing(p, denied)},
 		post("login_required form", failing(p, required)),

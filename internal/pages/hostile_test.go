@@ -27,7 +27,7 @@ func pageWith(p *Pages, s string) map[string]handler {
 	}
 	return map[string]handler{
 		"error":   failing(p, e),
-		"sign in": func(w http.ResponseWriter, r *http.Request) { p.SignIn(w, r, SignIn{s, []SignInOption{{s, "/a"}}}) },
+		"sign in": func(w http.ResponseWriter, r *http.Request) { p.SignIn(w, r, SignIn{s, []SignInOption{{Label: s, URL: "/a"}}}) },
 		"confirm": func(w http.ResponseWriter, r *http.Request) { p.ConfirmSignOut(w, r, "/oauth2/sign_out", s) },
 		"host": func(w http.ResponseWriter, r *http.Request) {
 			telemetry.From(w).Host = s
@@ -147,7 +147,7 @@ func TestP062P065NoLinkLeadsElsewhere(t *testing.T) {
 		for name, h := range map[string]handler{
 			"error": failing(p, &Error{Code: "access_denied", LoginURL: to, Actions: []Action{{"evil", to, false}, {"evil", to, true}}}),
 			"sign in": func(w http.ResponseWriter, r *http.Request) {
-				p.SignIn(w, r, SignIn{host, []SignInOption{{"evil", to}}})
+				p.SignIn(w, r, SignIn{host, []SignInOption{{Label: "evil", URL: to}}})
 			},
 			"signed out": func(w http.ResponseWriter, r *http.Request) { p.SignedOut(w, r, to) },
 			"confirm":    func(w http.ResponseWriter, r *http.Request) { p.ConfirmSignOut(w, r, to, "") },

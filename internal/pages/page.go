@@ -68,14 +68,18 @@ type SignIn struct {
 }
 
 // SignInOption is one way of signing in. URL is a path of our own.
-type SignInOption struct{ Label, URL string }
+type SignInOption struct {
+	Label, URL string
+	About      string // what it takes, in a few words ("with a code on your phone"); may be empty
+	Last       bool   // used last in this browser: it is offered first
+}
 
 // SignIn writes that page.
 func (p *Pages) SignIn(w http.ResponseWriter, r *http.Request, s SignIn) {
 	page := SignIn{Host: clean(s.Host, maxValue)}
 	for _, o := range s.Options {
 		if to := link(o.URL); to != "" {
-			page.Options = append(page.Options, SignInOption{clean(o.Label, maxLabel), to})
+			page.Options = append(page.Options, SignInOption{Label: clean(o.Label, maxLabel), URL: to})
 		}
 	}
 	p.show(w, r, http.StatusOK, p.signIn, p.policy, "Sign in", page)
