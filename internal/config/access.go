@@ -11,14 +11,20 @@ import (
 
 // readRouteLogins reads by which logins a route may be entered; all by default.
 func (c *composer) readRouteLogins(t table) []string {
-	known := make([]string, 0, len(c.c.logins))
+	known, offered := make([]string, 0, len(c.c.logins)), []string(nil)
 	for _, l := range c.c.logins {
 		known = append(known, l.Name)
+		if byDefault(l) {
+			offered = append(offered, l.Name)
+		}
 	}
 	v := t.value("login")
 	switch {
 	case !t.given("login"):
-		return known
+		if len(offered) == 0 && len(known) > 0 && !t.boolean("public", false) {
+			t.wrong("login", "it is missing: every login here acts only where a route names it; name those that may be used: login = [%s]", names(known))
+		}
+		return offered
 	case v == nil:
 		return nil
 	case len(v.items) == 0:
@@ -46,7 +52,7 @@ func (c *composer) checkAccess(t table, rt *proxy.Route) {
 		if t.given("allow") {
 			t.wrong("allow", "public = true lets everybody pass, so allow would not be asked; drop one of them")
 		}
-		for _, key := range []string{"login", "keep_fragment"} {
+		for _, key := range []string{"login", "keep_fragment", "accept", "approve"} {
 			if t.given(key) {
 				t.l.warn("%s: %s has no effect on a public route: nobody signs in for it", t.path, key)
 			}

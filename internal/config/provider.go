@@ -47,6 +47,9 @@ func providerKeys() *spec {
 		"end_session_endpoint":   {form: text},
 		"revocation_endpoint":    {form: text},
 
+		"device_authorization_endpoint":       {form: text},
+		"backchannel_authentication_endpoint": {form: text},
+
 		"insecure_unverified_email": {form: boolean},
 
 		"introspection_endpoint": {form: later},
@@ -149,6 +152,7 @@ func (t table) endpoints() provider.Endpoints {
 	return provider.Endpoints{
 		Authorization: t.text("authorization_endpoint"), Token: t.text("token_endpoint"), UserInfo: t.text("userinfo_endpoint"),
 		JWKS: t.text("jwks_uri"), EndSession: t.text("end_session_endpoint"), Revocation: t.text("revocation_endpoint"),
+		DeviceAuthorization: t.text("device_authorization_endpoint"), BackchannelAuthentication: t.text("backchannel_authentication_endpoint"),
 	}
 }
 

@@ -37,11 +37,14 @@ func routeKeys() *spec {
 		"insecure_http":             {form: boolean},
 		"insecure_unverified_email": {form: boolean},
 
-		"accept":    {form: later, note: "every route accepts sessions and nothing else; leave it out"},
+		"accept": {form: list},
+		"approve": {form: tables, keys: map[string]*spec{
+			"login": {form: text}, "methods": {form: list}, "binding_message": {form: text}, "max_body": {form: text}, "expires": {form: text},
+		}},
+
 		"issuers":   {form: later, note: "it belongs to bearer tokens"},
 		"audience":  {form: later, note: "it belongs to bearer tokens"},
 		"require":   {form: later, note: "allow has lists of groups, e-mail addresses, domains, users, scopes and claims"},
-		"approve":   {form: later},
 		"keep_post": {form: later},
 	}}
 }
@@ -88,6 +91,7 @@ func (c *composer) readRoute(t table, name string) proxy.Route {
 		Upstreams:         c.readUpstreams(t),
 		Public:            t.boolean("public", false),
 		Logins:            c.readRouteLogins(t),
+		Accept:            t.accept(),
 		Allow:             t.allow(),
 		Credential:        t.credential(),
 		Headers:           t.headers(),
@@ -98,7 +102,9 @@ func (c *composer) readRoute(t table, name string) proxy.Route {
 	if t.given("methods") && len(rt.Methods) == 0 && t.value("methods") != nil {
 		t.wrong("methods", "the list is empty; leave it out for every method")
 	}
+	rt.Approve = c.readApprove(t)
 	c.checkAccess(t, &rt)
+	c.checkAccept(t, &rt)
 	return rt
 }
 

@@ -72,11 +72,9 @@ func TestR24WhatIsWrongIsRefusedWithItsPlaceAndWhatToDo(t *testing.T) {
 		"tls":                  {minimal + "[tls]\n", "tls", "does not have it yet: let a load balancer"},
 		"egress":               {minimal + "[[egress]]\nname = \"x\"\n", "egress", "does not have it yet"},
 		"credential":           {minimal + "[credential.x]\nflow = \"static\"\n", "credential", "does not have it yet"},
-		"flow":                 {minimal + "[login.x]\nflow = \"device\"\n", `"device"`, `"device": this version of Doorward does not have it yet; there is "authorization_code"`},
 		"store":                {minimal + "[sessions]\nstore = \"rediss://:pw@h/0\"\n", `"rediss`, `"rediss": this version of Doorward does not have it yet`},
-		"accept":               {minimal + "accept = [\"session\"]\n", "accept", "every route accepts sessions and nothing else; leave it out"},
+		"accept bearer":        {minimal + "accept = [\"bearer\"]\n", `"bearer"`, `"bearer": this version of Doorward does not have it yet; there is "session", "token", "basic"`},
 		"require":              {minimal + "require = 'true'\n", "require", "does not have it yet"},
-		"approve":              {minimal + "approve = { login = \"x\" }\n", "approve", "does not have it yet"},
 		"networks in allow":    {minimal + "allow = [{ networks = [\"10.0.0.0/8\"] }]\n", "networks", "does not have it yet"},
 		"named credential":     {minimal + "credential = \"orders\"\n", `"orders"`, "does not have [credential.NAME] yet"},
 		"forward-auth route":   {strings.Replace(minimal, "upstream = [\"http://127.0.0.1:3000\"]\n", "", 1), "route]]", "for forward-auth, are not there yet"},
@@ -268,7 +266,7 @@ http = "nowhere"
 isuer = "https://sso.example.com"
 client_id = "doorward"
 [login.staff]
-flow = "device"
+flow = "devise"
 [[route]]
 host = "app.example.com"
 upstream = "http://127.0.0.1:3000"

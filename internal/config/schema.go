@@ -119,7 +119,7 @@ func (l *loader) notYet(path string, at place, note string) {
 
 func (l *loader) conformText(path string, s *spec, n *node) {
 	what := "a text in quotes"
-	if strings.HasSuffix(path, "idle") || strings.HasSuffix(path, "lifetime") || strings.HasSuffix(path, "clock_skew") {
+	if isDuration(path) {
 		what = `a duration in quotes with its unit, such as "8h",`
 	}
 	n.secret = s.form == secretText || s.form == secretList
@@ -140,6 +140,12 @@ func (l *loader) conformText(path string, s *spec, n *node) {
 		}
 	}
 	l.report(n.at, aValue, "%s: %s is none of %s%s", path, n.shown(), names(s.words), didYouMean(n.text, s.words))
+}
+
+// isDuration tells keys whose text is a duration, so that whoever leaves the quotes out learns why.
+func isDuration(path string) bool {
+	key := path[strings.LastIndexByte(path, '.')+1:]
+	return slices.Contains([]string{"idle", "lifetime", "clock_skew", "requested_expiry", "expires"}, key)
 }
 
 func (l *loader) conformList(path string, s *spec, n *node) {
