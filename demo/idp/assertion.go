@@ -70,7 +70,7 @@ func assertionKind(assertion string) (subject, method string) {
 }
 
 // checkAssertion verifies a client assertion (RFC 7523 §3, OIDC Core §9).
-func (s *Server) checkAssertion(client *Client, assertion string) error {
+func (s *Server) checkAssertion(client *Client, endpoint, assertion string) error {
 	payload, err := verifyAssertion(client, assertion)
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func (s *Server) checkAssertion(client *Client, assertion string) error {
 	switch {
 	case claims.Issuer != client.ID || claims.Subject != client.ID:
 		return errors.New("client_assertion: iss and sub must be the client_id")
-	case !s.isAudience(claims.Audience):
+	case !s.isAudience(claims.Audience, endpoint):
 		return fmt.Errorf("client_assertion: aud %v is not this provider", []string(claims.Audience))
 	case claims.Expires == nil || !now.Add(-leeway).Before(seconds(*claims.Expires)):
 		return errors.New("client_assertion: expired, or without exp")
@@ -96,15 +96,24 @@ func (s *Server) checkAssertion(client *Client, assertion string) error {
 	case claims.ID == "":
 		return errors.New("client_assertion: jti is missing")
 	}
+	if !s.firstUse(client, claims.ID, seconds(*claims.Expires)) {
+		return errors.New("client_assertion: jti was used before")
+	}
+	return nil
+}
+
+// firstUse reports whether a client's jti is new, and remembers it until the JWT that bears it has expired.
+func (s *Server) firstUse(client *Client, jti string, expires time.Time) bool {
+	now := s.now()
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
 	s.state.sweep(now)
-	mark := client.ID + "\x00" + claims.ID
+	mark := client.ID + "\x00" + jti
 	if until, seen := s.state.assertions[mark]; seen && now.Before(until) {
-		return errors.New("client_assertion: jti was used before")
+		return false
 	}
-	s.state.assertions[mark] = seconds(*claims.Expires).Add(leeway)
-	return nil
+	s.state.assertions[mark] = expires.Add(leeway)
+	return true
 }
 
 func verifyAssertion(client *Client, assertion string) ([]byte, error) {
@@ -131,9 +140,18 @@ func verifyAssertion(client *Client, assertion string) ([]byte, error) {
 	return nil, errors.New("client_assertion: wrong signature")
 }
 
-// isAudience: one value, the issuer; the token endpoint as of old unless StrictAssertionAudience.
-func (s *Server) isAudience(aud audience) bool {
-	return len(aud) == 1 && (aud[0] == s.config.Issuer || !s.config.StrictAssertionAudience && aud[0] == s.URL(Token))
+// isAudience: one value, the issuer; unless StrictAssertionAudience the token endpoint as of old,
+// and the backchannel authentication endpoint where that was asked (CIBA §7.1).
+func (s *Server) isAudience(aud audience, endpoint string) bool {
+	switch {
+	case len(aud) != 1:
+		return false
+	case aud[0] == s.config.Issuer:
+		return true
+	case s.config.StrictAssertionAudience:
+		return false
+	}
+	return aud[0] == s.URL(Token) || endpoint == CIBA && aud[0] == s.URL(CIBA)
 }
 
 func seconds(v float64) time.Time {

@@ -14,6 +14,7 @@ type authRequest struct {
 	client       *Client
 	params       url.Values
 	redirectURI  string
+	types        responseType
 	responseMode string
 	state        string
 	scopes       []string
@@ -59,7 +60,8 @@ func (s *Server) recipient(params url.Values) (*authRequest, *oauthError) {
 	if !slices.Contains(client.RedirectURIs, uri) { // byte for byte (RFC 9700 §2.1)
 		return nil, refuse("invalid_request", "the redirect_uri %q is not registered for the client %q", uri, client.ID)
 	}
-	req := &authRequest{client: client, params: params, redirectURI: uri, responseMode: "query", maxAge: -1}
+	req := &authRequest{client: client, params: params, redirectURI: uri, types: parseResponseType(params["response_type"]), maxAge: -1}
+	req.responseMode = req.types.defaultMode()
 	if len(params["state"]) == 1 {
 		req.state = params.Get("state")
 	}
@@ -69,11 +71,8 @@ func (s *Server) recipient(params url.Values) (*authRequest, *oauthError) {
 // checkAuthRequest checks everything else; its errors go to the redirect URI.
 func (s *Server) checkAuthRequest(req *authRequest) *oauthError {
 	p := req.params
-	if mode := p.Get("response_mode"); mode != "" {
-		if !slices.Contains([]string{"query", "fragment", "form_post"}, mode) {
-			return refuse("invalid_request", "unknown response_mode")
-		}
-		req.responseMode = mode
+	if err := req.chooseMode(p.Get("response_mode")); err != nil {
+		return err
 	}
 	for name, values := range p {
 		if len(values) > 1 && name != "resource" { // RFC 6749 §3.1
@@ -83,36 +82,56 @@ func (s *Server) checkAuthRequest(req *authRequest) *oauthError {
 	switch {
 	case p.Get("response_type") == "":
 		return refuse("invalid_request", "response_type is missing")
-	case p.Get("response_type") != "code":
-		return refuse("unsupported_response_type", "only code is supported")
-	case !slices.Contains(req.client.Grants, "authorization_code"):
-		return refuse("unauthorized_client", "the client may not use the authorization code flow")
+	case req.types == "":
+		return refuse("unsupported_response_type", "unknown response_type")
+	case !req.client.may(req.types):
+		return refuse("unauthorized_client", "the client may not use the response_type %s", req.types)
 	case p.Has("request"):
 		return refuse("request_not_supported", "")
 	case p.Has("request_uri"):
 		return refuse("request_uri_not_supported", "")
 	}
-	if err := req.checkPKCE(); err != nil {
-		return err
-	}
-	req.scopes = strings.Fields(p.Get("scope"))
-	for _, scope := range req.scopes {
-		if !slices.Contains(req.client.Scopes, scope) {
-			return refuse("invalid_scope", "the client may not ask for the scope %s", scope)
+	if req.types.has("code") {
+		if err := req.checkPKCE(); err != nil {
+			return err
 		}
 	}
+	var err *oauthError
+	if req.scopes, err = req.client.scopes(p.Get("scope")); err != nil {
+		return err
+	}
+	if err := req.checkFrontChannel(); err != nil {
+		return err
+	}
 	return req.checkPrompt()
+}
+
+// scopes reads the parameter scope; a client gets only what it is registered for.
+func (c *Client) scopes(text string) ([]string, *oauthError) {
+	wanted := strings.Fields(text)
+	for _, scope := range wanted {
+		if !slices.Contains(c.Scopes, scope) {
+			return nil, refuse("invalid_scope", "the client may not ask for the scope %s", scope)
+		}
+	}
+	return wanted, nil
 }
 
 // checkPKCE: S256 and nothing else, for every client (RFC 9700 §2.1.1).
 func (req *authRequest) checkPKCE() *oauthError {
 	req.challenge = req.params.Get("code_challenge")
-	switch {
-	case req.challenge == "":
+	if req.challenge == "" {
 		return refuse("invalid_request", "code_challenge is missing")
-	case req.params.Get("code_challenge_method") != "S256":
+	}
+	return checkChallenge(req.params)
+}
+
+func checkChallenge(params url.Values) *oauthError {
+	challenge := params.Get("code_challenge")
+	switch {
+	case params.Get("code_challenge_method") != "S256":
 		return refuse("invalid_request", "code_challenge_method must be S256")
-	case len(req.challenge) != 43 || strings.Trim(req.challenge, unreserved) != "":
+	case len(challenge) != 43 || strings.Trim(challenge, unreserved) != "":
 		return refuse("invalid_request", "code_challenge is not a SHA-256 hash in base64url")
 	}
 	return nil
@@ -185,9 +204,9 @@ func satisfies(acr, wanted string) bool {
 	return len(values) == 0 || slices.Contains(values, acr)
 }
 
-// acrFor is what a sign-in under this request gets: the first wish that we know, else our first.
-func (s *Server) acrFor(req *authRequest) string {
-	for _, acr := range strings.Fields(req.params.Get("acr_values")) {
+// acrFor is what a sign-in with these acr_values gets: the first wish that we know, else our first.
+func (s *Server) acrFor(wanted string) string {
+	for _, acr := range strings.Fields(wanted) {
 		if slices.Contains(s.config.ACRValues, acr) {
 			return acr
 		}
@@ -195,23 +214,29 @@ func (s *Server) acrFor(req *authRequest) string {
 	return s.config.ACRValues[0]
 }
 
-// finish issues the code.
+// finish issues what the response type promises.
 func (s *Server) finish(c *call, req *authRequest, session *session) error {
+	g := &grant{
+		client: req.client, user: session.user, sid: session.id, authTime: session.authTime, acr: session.acr,
+		nonce: req.params.Get("nonce"), scopes: req.scopes,
+		// offline_access is ignored unless the person was asked (OIDC Core §11).
+		offline: slices.Contains(req.scopes, "offline_access") && req.prompts("consent"),
+	}
+	params := url.Values{"session_state": {session.id}}
 	s.state.mu.Lock()
 	s.state.sweep(s.now())
 	session.clients[req.client.ID] = true
-	value := random()
-	s.state.codes[value] = &code{
-		redirectURI: req.redirectURI,
-		challenge:   req.challenge,
-		expires:     s.now().Add(s.config.CodeLifetime),
-		grant: &grant{
-			client: req.client, user: session.user, sid: session.id, authTime: session.authTime, acr: session.acr,
-			nonce: req.params.Get("nonce"), scopes: req.scopes,
-			// offline_access is ignored unless the person was asked (OIDC Core §11).
-			offline: slices.Contains(req.scopes, "offline_access") && req.prompts("consent"),
-		},
+	if req.types.has("code") {
+		value := random()
+		params.Set("code", value)
+		s.state.codes[value] = &code{
+			redirectURI: req.redirectURI, challenge: req.challenge, expires: s.now().Add(s.config.CodeLifetime), grant: g,
+		}
 	}
 	s.state.mu.Unlock()
-	return c.respond(req, url.Values{"code": {value}, "session_state": {session.id}})
+	sins := c.take(Response, req.params)
+	if err := s.issueFront(req, g, params, sins); err != nil {
+		return err
+	}
+	return c.deliver(req, params, sins)
 }

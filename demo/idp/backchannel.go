@@ -14,7 +14,7 @@ import (
 // BackchannelEvent is the member of events in a logout token (http, not https).
 const BackchannelEvent = "http://schemas.openid.net/event/backchannel-logout"
 
-// Delivery is what came of one logout request.
+// Delivery is what came of one request to a client: back-channel logout, ping or push.
 type Delivery struct {
 	ClientID, URI string
 	Status        int // 0 if there was no answer

@@ -25,6 +25,7 @@ type call struct {
 	bad         error // of parsing
 	sins        []Sin
 	record      *Request
+	connect     bool // the page may ask this very origin by script
 }
 
 func (s *Server) begin(w http.ResponseWriter, r *http.Request, endpoint string) *call {
@@ -35,7 +36,9 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request, endpoint string) 
 		Endpoint: endpoint, Method: r.Method, URL: *r.URL, Query: c.query, Form: c.form,
 		Header: r.Header.Clone(), Time: s.now(),
 	}
-	s.records.add(c.record)
+	if endpoint != Phone || !wantsJSON(r) { // or an open page would soon have pushed out everything else
+		s.records.add(c.record)
+	}
 	return c
 }
 
@@ -66,7 +69,7 @@ func parse(w http.ResponseWriter, r *http.Request) (query, form url.Values, err 
 
 // end completes the record. A swallowed answer ends in a broken connection.
 func (c *call) end() {
-	c.s.records.note(func() { c.record.Status = c.w.status })
+	c.s.records.note(func() { c.record.Status, c.record.Took = c.w.status, c.s.now().Sub(c.record.Time) })
 	if c.w.swallow {
 		panic(http.ErrAbortHandler) // net/http closes the connection without a word
 	}
@@ -91,15 +94,24 @@ func (c *call) noteClient(id, method string) {
 	c.s.records.note(func() { c.record.ClientID, c.record.ClientAuth = id, method })
 }
 
+// noteAnswer keeps what is about to be answered, if that is wanted.
+func (c *call) noteAnswer(members map[string]any) {
+	if c.s.config.KeepAnswers {
+		c.s.records.note(func() { c.record.Answer = members })
+	}
+}
+
 // json answers JSON with the changes that sins make to its members.
 func (c *call) json(status int, members map[string]any) {
 	for _, sin := range c.sins {
-		change(members, sin.Set)
+		sin.edit(members)
 	}
 	if code, ok := members["error"].(string); ok {
 		c.s.records.note(func() { c.record.Error = code })
 	}
-	body, err := json.Marshal(clean(members))
+	members = clean(members)
+	c.noteAnswer(members)
+	body, err := json.Marshal(members)
 	if err != nil {
 		body, status = []byte(`{"error":"server_error"}`), http.StatusInternalServerError
 	}
@@ -138,7 +150,7 @@ func (c *call) fail(err error) {
 	}
 	c.noStore()
 	switch c.endpoint {
-	case Authorize, Login, Consent, EndSession:
+	case Authorize, Login, Consent, EndSession, DeviceVerification, Phone:
 		c.errorPage(e)
 		return
 	}

@@ -73,6 +73,13 @@ func answer(t *testing.T, p *testnet.Page) url.Values {
 	if err != nil || u.Host != "app.test" {
 		t.Fatalf("no redirect to the client: status %d, location %q\n%s", p.Status, location, p.Text())
 	}
+	if _, fragment, ok := strings.Cut(location, "#"); ok {
+		values, err := url.ParseQuery(fragment)
+		if err != nil || u.RawQuery != "" {
+			t.Fatalf("%v: %s", err, location)
+		}
+		return values
+	}
 	return u.Query()
 }
 

@@ -34,7 +34,7 @@ func (s *Server) authenticateClient(c *call) (*Client, error) {
 			return nil, c.invalidClient("wrong secret")
 		}
 	case "client_secret_jwt", "private_key_jwt":
-		if err := s.checkAssertion(client, c.form.Get("client_assertion")); err != nil {
+		if err := s.checkAssertion(client, c.endpoint, c.form.Get("client_assertion")); err != nil {
 			return nil, c.invalidClient(err.Error())
 		}
 	}

@@ -173,6 +173,12 @@ func TestClientAssertions(t *testing.T) {
 		w.wantError(w.post(idp.Token, assertion(w, jose.ES256, key, nil), noHeader), 400, "unsupported_grant_type")
 		w.wantError(w.post(idp.Token, assertion(w, jose.ES256, key, map[string]any{"aud": w.URL(idp.Token)}), noHeader), 401, "invalid_client")
 	})
+	t.Run("the backchannel authentication endpoint as audience is good there only", func(t *testing.T) {
+		w := newWorld(t, configure("private_key_jwt", false))
+		there := map[string]any{"aud": w.URL(idp.CIBA)}
+		w.wantError(w.post(idp.CIBA, assertion(w, jose.ES256, key, there), noHeader), 400, "unauthorized_client") // authenticated
+		w.wantError(w.post(idp.Token, assertion(w, jose.ES256, key, there), noHeader), 401, "invalid_client")
+	})
 	t.Run("an HS256 assertion is not private_key_jwt", func(t *testing.T) {
 		w := newWorld(t, configure("private_key_jwt", false))
 		w.wantError(w.post(idp.Token, assertion(w, jose.HS256, []byte(secret), nil), noHeader), 401, "invalid_client")

@@ -31,6 +31,16 @@ type Config struct {
 	RefreshTokenLifetime time.Duration // = 30m, from each rotation
 	SessionLifetime      time.Duration // of the single sign-on at the provider, = 10h
 
+	DeviceCodeLifetime time.Duration // = 10m
+	DevicePollInterval time.Duration // = 5s; negative: none is announced, and 5s kept to (RFC 8628 §3.2)
+	CIBALifetime       time.Duration // of a request without requested_expiry, = 2m
+	CIBAPollInterval   time.Duration // = 5s; negative as above
+	BindingMessage     string        // regular expression that a binding_message must match, = Keycloak's, which allows no spaces
+
+	OTPParameter string        // of the password grant, = "totp" as Keycloak has it
+	LockAfter    int           // wrong passwords, one-time codes or user codes in a row after which a user is locked out; 0 = never
+	LockFor      time.Duration // = 1m
+
 	RotateRefresh bool     // every refresh answers with a new refresh token, and the reuse of an old one revokes the family
 	ACRValues     []string // announced and understood; what a sign-in without acr_values gets comes first. = "0", "1"
 
@@ -39,10 +49,12 @@ type Config struct {
 
 	ShowPasswords bool // list users and passwords on the login page: for a demo
 
+	KeepAnswers bool // record what was answered too, for the demo to show
+
 	Control bool // serve POST /_control/misbehave and its like, for tests in another process; never on by default
 
 	Now        func() time.Time // = time.Now
-	HTTPClient *http.Client     // for back-channel logout; = one with a deadline of 5 s; never follows redirects
+	HTTPClient *http.Client     // for back-channel logout, ping and push; = one with a deadline of 5 s; never follows redirects
 }
 
 // Client is a registered client.
@@ -57,9 +69,14 @@ type Client struct {
 	AuthMethod string             // = client_secret_basic, or none without a Secret; also client_secret_post, client_secret_jwt, private_key_jwt
 	PublicKeys []crypto.PublicKey // for private_key_jwt
 
-	Grants   []string // grant types it may use, = authorization_code and refresh_token
-	Scopes   []string // it may ask for, = openid profile email groups offline_access
-	Audience []string // of its access tokens, = its ID
+	Grants        []string // grant types it may use, = authorization_code and refresh_token
+	ResponseTypes []string // of the authorization endpoint, = code, if Grants has authorization_code; see the ResponseType constants
+	Scopes        []string // it may ask for, = openid profile email groups offline_access
+	Audience      []string // of its access tokens, = its ID
+
+	CIBADelivery         string // poll (default), ping or push
+	NotificationEndpoint string // needed for ping and push
+	CIBASigningAlg       string // not "": its authentication requests must be signed with it, by one of PublicKeys
 
 	IDTokenAlg    string // = the provider's first
 	UserInfoAlg   string // not "": userinfo is a signed JWT
@@ -78,12 +95,15 @@ type User struct {
 	Name, Email        string
 	EmailVerified      bool
 	Groups             []string
+	Disabled           bool           // can't sign in
+	OTP                string         // not "": the one-time code that the password grant and the login page want besides the password
+	CIBAUserCode       string         // not "": what a CIBA request must bring as user_code
 	Claims             map[string]any // further claims, in the ID token and userinfo
 }
 
 // Paths are the endpoints below the issuer's path.
 type Paths struct {
-	Authorize, Token, JWKS, UserInfo, Introspect, Revoke, EndSession string
+	Authorize, Token, JWKS, UserInfo, Introspect, Revoke, EndSession, Device, CIBA string
 }
 
 // KeycloakPaths are the default.
@@ -92,6 +112,7 @@ func KeycloakPaths() Paths {
 	return Paths{
 		Authorize: base + "/auth", Token: base + "/token", JWKS: base + "/certs", UserInfo: base + "/userinfo",
 		Introspect: base + "/token/introspect", Revoke: base + "/revoke", EndSession: base + "/logout",
+		Device: base + "/auth/device", CIBA: base + "/ext/ciba/auth",
 	}
 }
 
@@ -99,7 +120,7 @@ func KeycloakPaths() Paths {
 // discovery document fails (DIS-3).
 func RandomPaths() Paths {
 	p := func() string { return "/" + rand.Text()[:10] }
-	return Paths{Authorize: p(), Token: p(), JWKS: p(), UserInfo: p(), Introspect: p(), Revoke: p(), EndSession: p()}
+	return Paths{Authorize: p(), Token: p(), JWKS: p(), UserInfo: p(), Introspect: p(), Revoke: p(), EndSession: p(), Device: p(), CIBA: p()}
 }
 
 func (c Config) withDefaults() Config {
@@ -113,6 +134,17 @@ func (c Config) withDefaults() Config {
 	or(&c.IDTokenLifetime, 5*time.Minute)
 	or(&c.RefreshTokenLifetime, 30*time.Minute)
 	or(&c.SessionLifetime, 10*time.Hour)
+	or(&c.DeviceCodeLifetime, 10*time.Minute)
+	or(&c.DevicePollInterval, defaultInterval)
+	or(&c.CIBALifetime, 2*time.Minute)
+	or(&c.CIBAPollInterval, defaultInterval)
+	or(&c.LockFor, time.Minute)
+	if c.BindingMessage == "" {
+		c.BindingMessage = `^[a-zA-Z0-9-._+/!?#]{1,50}$`
+	}
+	if c.OTPParameter == "" {
+		c.OTPParameter = "totp"
+	}
 	if c.Paths == (Paths{}) {
 		c.Paths = KeycloakPaths()
 	}
@@ -156,6 +188,12 @@ func (c Client) withDefaults() Client {
 	if c.Grants == nil {
 		c.Grants = []string{"authorization_code", "refresh_token"}
 	}
+	if c.ResponseTypes == nil && slices.Contains(c.Grants, "authorization_code") {
+		c.ResponseTypes = []string{"code"}
+	}
+	if c.CIBADelivery == "" {
+		c.CIBADelivery = "poll"
+	}
 	if c.Scopes == nil {
 		c.Scopes = []string{"openid", "profile", "email", "groups", "offline_access"}
 	}
@@ -195,7 +233,7 @@ func (c Config) validate() error {
 }
 
 func (p Paths) all() []string {
-	return []string{p.Authorize, p.Token, p.JWKS, p.UserInfo, p.Introspect, p.Revoke, p.EndSession}
+	return []string{p.Authorize, p.Token, p.JWKS, p.UserInfo, p.Introspect, p.Revoke, p.EndSession, p.Device, p.CIBA}
 }
 
 func (c Client) validate() error {
@@ -215,10 +253,35 @@ func (c Client) validate() error {
 	default:
 		return fmt.Errorf("idp: client %q: unknown authentication method %q", c.ID, c.AuthMethod)
 	}
+	if err := c.validateFlows(); err != nil {
+		return fmt.Errorf("idp: client %q: %w", c.ID, err)
+	}
 	for _, uri := range c.RedirectURIs {
 		if u, err := url.Parse(uri); err != nil || u.Scheme == "" || u.Fragment != "" {
 			return fmt.Errorf("idp: client %q: redirect URI %q: want an absolute URL without fragment", c.ID, uri)
 		}
+	}
+	return nil
+}
+
+// validateFlows checks what the flows of a client need.
+func (c Client) validateFlows() error {
+	for _, t := range c.ResponseTypes {
+		if !slices.Contains(responseTypes(), t) {
+			return fmt.Errorf("unknown response type %q", t)
+		}
+	}
+	switch c.CIBADelivery {
+	case "poll":
+	case "ping", "push":
+		if u, err := url.Parse(c.NotificationEndpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return fmt.Errorf("%s needs a NotificationEndpoint, not %q", c.CIBADelivery, c.NotificationEndpoint)
+		}
+	default:
+		return fmt.Errorf("unknown delivery mode %q", c.CIBADelivery)
+	}
+	if c.CIBASigningAlg != "" && (!slices.Contains(requestAlgs(), c.CIBASigningAlg) || len(c.PublicKeys) == 0) {
+		return fmt.Errorf("signed requests need PublicKeys and one of %v", requestAlgs())
 	}
 	return nil
 }

@@ -19,6 +19,11 @@ const controlPrefix = "/_control/"
 //	POST /_control/rotate      new signing keys
 //	POST /_control/logout      ?user=NAME: back-channel logout; answers the deliveries
 //	POST /_control/reset       forget the recorded requests
+//	POST /_control/device      ?user_code=CODE&user=NAME: approve a device; &deny=1: deny it
+//	POST /_control/ciba        ?id=ID, of ciba below: approve a request, and ping or push; &deny=1: deny it
+//	POST /_control/notify      ?id=ID: send its ping or push now, whatever its state; answers the delivery
+//	GET  /_control/devices     the device authorizations that wait
+//	GET  /_control/ciba        the authentication requests that wait; ?user=NAME
 //	GET  /_control/requests    the recorded requests, secrets included; ?endpoint=token
 //
 // Browsers are refused, so that no page can steer a provider on this machine.
@@ -54,7 +59,7 @@ func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 		}
 		list := []map[string]any{}
 		for _, d := range deliveries {
-			list = append(list, map[string]any{"client_id": d.ClientID, "uri": d.URI, "status": d.Status, "error": fmt.Sprint(d.Err)})
+			list = append(list, d.members())
 		}
 		writeControl(w, list)
 		return
@@ -66,10 +71,54 @@ func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 		writeControl(w, s.Requests(endpoints...))
 		return
 	default:
-		http.NotFound(w, r)
+		s.controlPeople(w, r)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// controlPeople does what people do on their devices.
+func (s *Server) controlPeople(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	var (
+		answer any
+		err    error
+	)
+	switch r.Method + " " + strings.TrimPrefix(r.URL.Path, controlPrefix) {
+	case "POST device":
+		if q.Has("deny") {
+			err = s.DenyDevice(q.Get("user_code"))
+		} else {
+			err = s.ApproveDevice(q.Get("user_code"), q.Get("user"))
+		}
+	case "POST ciba":
+		var d Delivery
+		d, err = s.decideCIBA(r.Context(), q.Get("id"), !q.Has("deny"))
+		answer = d.members()
+	case "POST notify":
+		var d Delivery
+		d, err = s.Notify(r.Context(), q.Get("id"))
+		answer = d.members()
+	case "GET devices":
+		answer = append([]PendingDevice{}, s.PendingDevices()...)
+	case "GET ciba":
+		answer = append([]PendingCIBA{}, s.PendingCIBA(q.Get("user"))...)
+	default:
+		http.NotFound(w, r)
+		return
+	}
+	switch {
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	case answer == nil:
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		writeControl(w, answer)
+	}
+}
+
+func (d Delivery) members() map[string]any {
+	return map[string]any{"client_id": d.ClientID, "uri": d.URI, "status": d.Status, "error": fmt.Sprint(d.Err)}
 }
 
 func writeControl(w http.ResponseWriter, v any) {

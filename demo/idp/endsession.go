@@ -32,7 +32,7 @@ func (s *Server) serveEndSession(c *call) error {
 		return err
 	}
 	current := s.sessionOf(c)
-	confirmed := c.r.Method == http.MethodPost && current != nil && params.Get("confirm") == current.confirmation()
+	confirmed := c.r.Method == http.MethodPost && current != nil && params.Get("confirm") == current.confirmation("sign out")
 	switch {
 	case current == nil:
 	case confirmed, hint.subject == current.user.Subject && (hint.sid == "" || hint.sid == current.id):
@@ -50,7 +50,7 @@ func (s *Server) serveEndSession(c *call) error {
 		params.Del("id_token_hint") // too long for a form, and of no more use
 		params.Set("client_id", hint.client)
 		return c.page(http.StatusOK, "logout", logoutPage{
-			Action: s.URL(EndSession), User: current.user.Username, Confirm: current.confirmation(), Params: params,
+			Action: s.URL(EndSession), User: current.user.Username, Confirm: current.confirmation("sign out"), Params: params,
 		})
 	}
 	if back == "" {
@@ -61,8 +61,8 @@ func (s *Server) serveEndSession(c *call) error {
 	return nil
 }
 
-// confirmation is what only our own page knows: clients know the id of the session, as sid.
-func (s *session) confirmation() string { return halfHash("RS256", "sign out "+s.cookie) }
+// confirmation is what only our own page knows, for one purpose: clients know the id of the session, as sid.
+func (s *session) confirmation(of string) string { return halfHash("RS256", of+" "+s.cookie) }
 
 type logoutPage struct {
 	Action, User, Confirm string
@@ -100,7 +100,7 @@ type hintClaims struct {
 
 // readHint verifies an ID token of ours. It may have expired: it is a hint.
 func (s *Server) readHint(raw string) (claims hintClaims, ok bool) {
-	jws, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{"RS256", "PS256", "ES256", "EdDSA"})
+	jws, err := jose.ParseSignedCompact(raw, signingAlgs())
 	if err != nil {
 		return claims, false
 	}

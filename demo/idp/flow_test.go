@@ -209,7 +209,7 @@ func TestAuthorizeWithoutATrustworthyRecipientStaysHere(t *testing.T) {
 func TestAuthorizeErrorsGoToTheClient(t *testing.T) {
 	w := newWorld(t)
 	for want, asks := range map[string][][]string{
-		"unsupported_response_type": {{"response_type", "token"}, {"response_type", "code id_token"}},
+		"unsupported_response_type": {{"response_type", "none"}, {"response_type", "code code"}},
 		"invalid_scope":             {{"scope", "openid admin"}},
 		"request_not_supported":     {{"request", "x"}},
 		"request_uri_not_supported": {{"request_uri", "x"}},
@@ -301,17 +301,23 @@ func TestKeysRotateAndAreWithdrawn(t *testing.T) {
 
 func TestNewRefusesWhatCannotWork(t *testing.T) {
 	for name, change := range map[string]func(*idp.Config){
-		"issuer":            func(c *idp.Config) { c.Issuer = "idp.test" },
-		"issuer with query": func(c *idp.Config) { c.Issuer = "https://idp.test/?x" },
-		"two clients":       func(c *idp.Config) { c.Clients = append(c.Clients, c.Clients[0]) },
-		"two users":         func(c *idp.Config) { c.Users = append(c.Users, c.Users[0]) },
-		"algorithm":         func(c *idp.Config) { c.SigningAlgs = []string{"HS256"} },
-		"method":            func(c *idp.Config) { c.Clients[0].AuthMethod = "magic" },
-		"short secret":      func(c *idp.Config) { c.Clients[0].AuthMethod, c.Clients[0].Secret = "client_secret_jwt", "short" },
-		"no keys":           func(c *idp.Config) { c.Clients[0].AuthMethod = "private_key_jwt" },
-		"redirect URI":      func(c *idp.Config) { c.Clients[0].RedirectURIs = []string{"/cb"} },
-		"foreign key":       func(c *idp.Config) { c.Keys = []idp.Key{{ID: "x", Alg: "RS256"}} },
-		"path":              func(c *idp.Config) { c.Paths = idp.Paths{Token: "token"} },
+		"issuer":             func(c *idp.Config) { c.Issuer = "idp.test" },
+		"issuer with query":  func(c *idp.Config) { c.Issuer = "https://idp.test/?x" },
+		"two clients":        func(c *idp.Config) { c.Clients = append(c.Clients, c.Clients[0]) },
+		"two users":          func(c *idp.Config) { c.Users = append(c.Users, c.Users[0]) },
+		"algorithm":          func(c *idp.Config) { c.SigningAlgs = []string{"HS256"} },
+		"method":             func(c *idp.Config) { c.Clients[0].AuthMethod = "magic" },
+		"short secret":       func(c *idp.Config) { c.Clients[0].AuthMethod, c.Clients[0].Secret = "client_secret_jwt", "short" },
+		"no keys":            func(c *idp.Config) { c.Clients[0].AuthMethod = "private_key_jwt" },
+		"redirect URI":       func(c *idp.Config) { c.Clients[0].RedirectURIs = []string{"/cb"} },
+		"foreign key":        func(c *idp.Config) { c.Keys = []idp.Key{{ID: "x", Alg: "RS256"}} },
+		"response type":      func(c *idp.Config) { c.Clients[0].ResponseTypes = []string{"token code"} },
+		"delivery mode":      func(c *idp.Config) { c.Clients[0].CIBADelivery = "pigeon" },
+		"ping to nowhere":    func(c *idp.Config) { c.Clients[0].CIBADelivery = "ping" },
+		"signed by secret":   func(c *idp.Config) { c.Clients[0].CIBASigningAlg = "HS256" },
+		"signed without key": func(c *idp.Config) { c.Clients[0].CIBASigningAlg = "ES256" },
+		"binding message":    func(c *idp.Config) { c.BindingMessage = "(" },
+		"path":               func(c *idp.Config) { c.Paths = idp.Paths{Token: "token"} },
 	} {
 		config := idptest.Standard(callback)
 		config.Issuer = "https://idp.test"

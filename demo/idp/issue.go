@@ -11,11 +11,16 @@ type issued struct {
 	scopes     []string
 	nonce      string
 	newRefresh bool
+	sins       []Sin
+
+	state     string // of a front-channel response: its s_hash goes in
+	code      string // issued along with the ID token: its c_hash goes in
+	authReqID string // pushed: it goes into the ID token, and the hash of the refresh token (CIBA §10.3.1)
 }
 
 // issue makes the members of a token response (RFC 6749 §5.1, OIDC Core §3.1.3.3).
-func (s *Server) issue(c *call, i issued) (map[string]any, error) {
-	access, err := s.newAccessToken(c, i)
+func (s *Server) issue(i issued) (map[string]any, error) {
+	access, err := s.newAccessToken(i)
 	if err != nil {
 		return nil, err
 	}
@@ -25,24 +30,25 @@ func (s *Server) issue(c *call, i issued) (map[string]any, error) {
 		"expires_in":   int64(s.config.AccessTokenLifetime.Seconds()),
 		"scope":        strings.Join(i.scopes, " "),
 	}
+	refresh := ""
+	if i.newRefresh && !i.grant.client.NoRefresh {
+		refresh = random()
+		s.state.mu.Lock()
+		s.state.refresh[refresh] = &refreshToken{grant: i.grant, expires: s.now().Add(s.config.RefreshTokenLifetime)}
+		s.state.mu.Unlock()
+		answer["refresh_token"] = refresh
+		answer["refresh_expires_in"] = int64(s.config.RefreshTokenLifetime.Seconds())
+	}
 	if slices.Contains(i.scopes, "openid") {
-		if answer["id_token"], err = s.newIDToken(c, i, access); err != nil {
+		if answer["id_token"], err = s.newIDToken(i, access, refresh); err != nil {
 			return nil, err
 		}
-	}
-	if i.newRefresh && !i.grant.client.NoRefresh {
-		value := random()
-		s.state.mu.Lock()
-		s.state.refresh[value] = &refreshToken{grant: i.grant, expires: s.now().Add(s.config.RefreshTokenLifetime)}
-		s.state.mu.Unlock()
-		answer["refresh_token"] = value
-		answer["refresh_expires_in"] = int64(s.config.RefreshTokenLifetime.Seconds())
 	}
 	return answer, nil
 }
 
 // newAccessToken makes a JWT of RFC 9068, or an opaque value.
-func (s *Server) newAccessToken(c *call, i issued) (string, error) {
+func (s *Server) newAccessToken(i issued) (string, error) {
 	now, jti, client := s.now(), random(), i.grant.client
 	value := jti
 	expires := now.Add(s.config.AccessTokenLifetime)
@@ -54,7 +60,7 @@ func (s *Server) newAccessToken(c *call, i issued) (string, error) {
 		}
 		change(claims, profile(i.grant.user, i.scopes))
 		var err error
-		if value, err = s.sign(token{typ: "at+jwt", claims: claims, sins: about(c.sins, true), secret: client.Secret}); err != nil {
+		if value, err = s.sign(token{typ: "at+jwt", claims: claims, sins: about(i.sins, true), secret: client.Secret}); err != nil {
 			return "", err
 		}
 	}
@@ -65,29 +71,39 @@ func (s *Server) newAccessToken(c *call, i issued) (string, error) {
 	return value, nil
 }
 
-// newIDToken makes an ID token (OIDC Core §2).
-func (s *Server) newIDToken(c *call, i issued, access string) (string, error) {
+// newIDToken makes an ID token (OIDC Core §2, §3.3.2.11); access and refresh are what is issued along with it, if anything.
+func (s *Server) newIDToken(i issued, access, refresh string) (string, error) {
 	now, g := s.now(), i.grant
 	key, err := s.keys.signer(g.client.IDTokenAlg)
 	if err != nil {
 		return "", err
 	}
 	claims := map[string]any{}
-	if !g.client.LeanIDToken {
+	if !g.client.LeanIDToken || access == "" && i.code == "" { // then userinfo can't be asked (OIDC Core §5.4)
 		claims = profile(g.user, i.scopes)
 	}
 	change(claims, map[string]any{
 		"iss": s.config.Issuer, "sub": g.user.Subject, "aud": g.client.ID, "azp": g.client.ID,
 		"iat": now.Unix(), "exp": now.Add(s.config.IDTokenLifetime).Unix(), "auth_time": g.authTime.Unix(),
-		"acr": g.acr, "jti": random(), "at_hash": halfHash(key.Alg, access),
+		"acr": g.acr, "jti": random(),
 	})
+	hashes := map[string]string{"at_hash": access, "c_hash": i.code, "s_hash": i.state}
+	if i.authReqID != "" {
+		claims[ClaimAuthReqID] = i.authReqID
+		hashes[ClaimRefreshHash] = refresh
+	}
+	for claim, value := range hashes {
+		if value != "" {
+			claims[claim] = halfHash(key.Alg, value)
+		}
+	}
 	if i.nonce != "" {
 		claims["nonce"] = i.nonce
 	}
 	if !g.client.NoIDTokenSID {
 		claims["sid"] = g.sid
 	}
-	return s.sign(token{typ: "JWT", alg: key.Alg, claims: claims, sins: about(c.sins, false), secret: g.client.Secret})
+	return s.sign(token{typ: "JWT", alg: key.Alg, claims: claims, sins: about(i.sins, false), secret: g.client.Secret})
 }
 
 // profile are the claims that scopes ask for (OIDC Core §5.4). groups come with profile too, as

@@ -17,9 +17,11 @@ const interactionLifetime = time.Hour
 type interaction struct {
 	id       string
 	browser  string
-	request  *authRequest
-	signedIn bool   // the person has typed the password in this interaction
-	session  string // cookie value of that session
+	request  *authRequest // nil: the person wants a page of ours,
+	next     string       // which is at this URL
+	kind     string       // of the cookie that keeps the session: "session", or "phone"
+	signedIn bool         // the person has typed the password in this interaction
+	session  string       // cookie value of that session
 	expires  time.Time
 }
 
@@ -58,10 +60,14 @@ func (s *Server) browserID(c *call) string {
 }
 
 // sessionOf returns the live session of the browser, or nil.
-func (s *Server) sessionOf(c *call) *session {
+func (s *Server) sessionOf(c *call) *session { return s.sessionIn(c, "session") }
+
+// sessionIn returns the session that a kind of cookie names: the phone is signed in by one of its
+// own, so that one browser can play two people's devices.
+func (s *Server) sessionIn(c *call, kind string) *session {
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
-	return s.state.live(s.cookie(c, "session"), s.now())
+	return s.state.live(s.cookie(c, kind), s.now())
 }
 
 func (st *state) live(cookie string, now time.Time) *session {
@@ -73,19 +79,26 @@ func (st *state) live(cookie string, now time.Time) *session {
 
 type loginPage struct {
 	Client, Hint, Problem, Interaction, Action string
+	OTP                                        bool
+	Choose                                     bool // the people can be chosen by a button
 	Users                                      []User
 }
 
 // askLogin shows the login page.
 func (s *Server) askLogin(c *call, i *interaction, problem string) error {
 	s.keep(i)
-	hint := i.request.params.Get("login_hint")
+	client, hint := "your device", ""
+	if i.request != nil {
+		client, hint = i.request.client.Name, i.request.params.Get("login_hint")
+	} else if i.kind == "phone" {
+		client, hint = "your phone", c.query.Get("login_hint")
+	}
 	if typed := c.form.Get("username"); typed != "" {
 		hint = typed
 	}
-	page := loginPage{Client: i.request.client.Name, Hint: hint, Problem: problem, Interaction: i.id, Action: s.URL(Login)}
+	page := loginPage{Client: client, OTP: s.usesOTP(), Hint: hint, Problem: problem, Interaction: i.id, Action: s.URL(Login)}
 	if s.config.ShowPasswords {
-		page.Users = s.config.Users
+		page.Users, page.Choose = s.config.Users, i.kind == "phone"
 	}
 	return c.page(http.StatusOK, "login", page)
 }
@@ -125,40 +138,42 @@ func (s *Server) serveLogin(c *call) error {
 	if failed != nil {
 		return failed
 	}
-	user := s.authenticate(c.form.Get("username"), c.form.Get("password"))
-	if user == nil {
+	user := s.authenticate(c.form.Get("username"), c.form.Get("password"), c.form.Get("otp"))
+	if user == nil || user.Disabled {
 		return s.askLogin(c, i, "This user name and password do not belong together.")
+	}
+	kind, acrValues := i.kind, ""
+	if i.request != nil {
+		kind, acrValues = "session", i.request.params.Get("acr_values")
 	}
 	// A new session at every sign-in, and the old one of this browser ends: no fixation.
 	s.state.mu.Lock()
-	if old := s.state.live(s.cookie(c, "session"), s.now()); old != nil {
+	if old := s.state.live(s.cookie(c, kind), s.now()); old != nil {
 		delete(s.state.sessions, old.cookie)
 	}
-	made := &session{
-		id: random()[:26], cookie: random(), user: user, authTime: s.now(), acr: s.acrFor(i.request),
-		expires: s.now().Add(s.config.SessionLifetime), clients: map[string]bool{},
-	}
-	s.state.sessions[made.cookie] = made
+	made := s.newSession(user, s.acrFor(acrValues))
 	s.state.mu.Unlock()
-	s.setCookie(c, "session", made.cookie, int(s.config.SessionLifetime.Seconds()))
+	s.setCookie(c, kind, made.cookie, int(s.config.SessionLifetime.Seconds()))
 	i.signedIn, i.session = true, made.cookie
+	if i.request == nil {
+		c.noStore()
+		c.redirect(i.next)
+		return nil
+	}
 	if s.needsConsent(i, made) {
 		return s.askConsent(c, i, made)
 	}
 	return s.finish(c, i.request, made)
 }
 
-// authenticate returns the user, or nil. Unknown users take the same path as wrong passwords.
-func (s *Server) authenticate(username, password string) *User {
-	user, known := s.users[username]
-	if !known {
-		user = &User{Password: random()}
+// newSession makes a session; mu is held.
+func (s *Server) newSession(user *User, acr string) *session {
+	made := &session{
+		id: random()[:26], cookie: random(), user: user, authTime: s.now(), acr: acr,
+		expires: s.now().Add(s.config.SessionLifetime), clients: map[string]bool{},
 	}
-	want, got := sha256.Sum256([]byte(user.Password)), sha256.Sum256([]byte(password))
-	if subtle.ConstantTimeCompare(want[:], got[:]) != 1 || !known {
-		return nil
-	}
-	return user
+	s.state.sessions[made.cookie] = made
+	return made
 }
 
 // needsConsent: asked once per user, client and scope, and whenever the request wants it.
@@ -197,6 +212,9 @@ func (s *Server) serveConsent(c *call) error {
 	i, failed := s.resume(c)
 	if failed != nil {
 		return failed
+	}
+	if i.request == nil {
+		return refuse("invalid_request", "this page asks for no consent")
 	}
 	s.state.mu.Lock()
 	session := s.state.live(i.session, s.now())

@@ -164,6 +164,17 @@ func (c *call) oversize(n int64) {
 	_, _ = io.WriteString(c.w, `"}`)
 }
 
+// edit changes the members of a JSON object.
+func (s *Sin) edit(members map[string]any) {
+	change(members, s.Set)
+	for from, to := range s.Rename {
+		if value, there := members[from]; there {
+			delete(members, from)
+			members[to] = value
+		}
+	}
+}
+
 func (s *Sin) bodyType() string {
 	if s.Type != "" {
 		return s.Type

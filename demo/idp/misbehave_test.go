@@ -237,7 +237,7 @@ func TestEverySinOfTheCatalogueIsCommitted(t *testing.T) {
 	for name := range idp.Catalogue() {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, func(c *idp.Config) { c.Clients[0].SkipConsent = true })
+				w := newWorld(t, everyFlow, func(c *idp.Config) { c.Issuer = "http://idp.test" })
 				first := w.tokens()
 				w.Misbehave(idp.Named(name))
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -264,7 +264,9 @@ func drive(ctx context.Context, t *testing.T, w *world, tokens reply) {
 		}
 		if form != nil {
 			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-			req.SetBasicAuth("doorward", url.QueryEscape(idptest.Secret))
+			if !form.Has("client_id") {
+				req.SetBasicAuth("doorward", url.QueryEscape(idptest.Secret))
+			}
 		} else {
 			req.Header.Set("Authorization", "Bearer "+tokens.text("access_token"))
 		}
@@ -277,7 +279,20 @@ func drive(ctx context.Context, t *testing.T, w *world, tokens reply) {
 	send(http.MethodGet, w.URL(idp.JWKS), nil)
 	send(http.MethodGet, w.URL(idp.UserInfo), nil)
 	w.browser.Open(t, w.authorizeURL())
+	w.browser.Open(t, w.authorizeURL("response_type", "code id_token token", "response_mode", "form_post"))
 	send(http.MethodPost, w.URL(idp.Token), refreshForm(tokens.text("refresh_token")))
+	send(http.MethodPost, w.URL(idp.Token), url.Values{"grant_type": {"authorization_code"}, "code": {"x"}})
+	send(http.MethodPost, w.URL(idp.Token), passwordForm("alice", "alice"))
+	send(http.MethodPost, w.URL(idp.Device), url.Values{})
+	send(http.MethodPost, w.URL(idp.Token), url.Values{"grant_type": {idp.GrantDevice}, "device_code": {"x"}})
+	send(http.MethodPost, w.URL(idp.CIBA), url.Values{"scope": {"openid"}, "login_hint": {"alice"}})
+	send(http.MethodPost, w.URL(idp.Token), url.Values{"grant_type": {idp.GrantCIBA}, "auth_req_id": {"x"}})
+	for _, client := range []string{"ping", "push"} {
+		send(http.MethodPost, w.URL(idp.CIBA), url.Values{"client_id": {client}, "scope": {"openid"}, "login_hint": {"bob"}, "client_notification_token": {notificationToken}})
+	}
+	for _, waiting := range w.PendingCIBA("bob") {
+		_, _ = w.ApproveCIBA(ctx, waiting.ID)
+	}
 }
 
 func TestControl(t *testing.T) {

@@ -17,12 +17,15 @@ type Request struct {
 	Form     url.Values // of the body
 	Header   http.Header
 	Time     time.Time
+	Body     string // of a Notification, which is JSON
 
-	ClientID   string   // as claimed by whatever the request carried
-	ClientAuth string   // method that was used: none, client_secret_basic …; joined by "+" if there were several; "" where it makes no sense
-	Status     int      // that was answered; 0 while it is being answered, or if the connection was dropped
-	Error      string   // OAuth error code that was answered
-	Sins       []string // that were applied to it
+	ClientID   string         // as claimed by whatever the request carried
+	ClientAuth string         // method that was used: none, client_secret_basic …; joined by "+" if there were several; "" where it makes no sense
+	Status     int            // that was answered; 0 while it is being answered, or if the connection was dropped
+	Took       time.Duration  // until it was answered; 0 while it is being answered
+	Answer     map[string]any // with Config.KeepAnswers: the members of the JSON, or the parameters of the authorization response, secrets included
+	Error      string         // OAuth error code that was answered
+	Sins       []string       // that were applied to it
 }
 
 // maxRecords bounds the memory of a demo that runs for days; older requests are forgotten, the counts are not.

@@ -12,21 +12,26 @@ func (c *call) respondError(req *authRequest, err *oauthError) error {
 	if err.Description != "" {
 		params.Set("error_description", err.Description)
 	}
-	return c.respond(req, params)
+	return c.deliver(req, params, c.take(Response, req.params))
 }
 
-// respond sends the authorization response in the mode that was asked for, with the iss
+// promised are the parameters of a success: none of them goes along with an error.
+var promised = [...]string{"code", "access_token", "token_type", "expires_in", "scope", "id_token"}
+
+// deliver sends the authorization response in the mode that was asked for, with the iss
 // parameter of RFC 9207, and whatever sins make of it.
-func (c *call) respond(req *authRequest, params url.Values) error {
+func (c *call) deliver(req *authRequest, params url.Values, sins []Sin) error {
 	if req.state != "" {
 		params.Set("state", req.state)
 	}
 	if !c.s.config.OmitIss {
 		params.Set("iss", c.s.config.Issuer)
 	}
-	for _, sin := range c.take(Response, req.params) {
+	for _, sin := range sins {
 		if sin.Error != "" {
-			params.Del("code")
+			for _, name := range promised {
+				params.Del(name)
+			}
 			params.Set("error", sin.Error)
 			params.Set("error_description", sin.Describe)
 		}
@@ -34,6 +39,11 @@ func (c *call) respond(req *authRequest, params url.Values) error {
 			params[name] = values
 		}
 	}
+	answer := map[string]any{}
+	for name := range params {
+		answer[name] = params.Get(name)
+	}
+	c.noteAnswer(answer)
 	c.noStore()
 	c.w.Header().Set("Referrer-Policy", "no-referrer")
 	target, err := url.Parse(req.redirectURI)

@@ -1,8 +1,10 @@
 package idp
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +17,7 @@ type Server struct {
 	path      string // of the issuer, likewise
 	clients   map[string]*Client
 	users     map[string]*User // by username
+	binding   *regexp.Regexp   // of a binding_message
 	keys      *keyring
 	endpoints map[string]endpoint // by URL path
 	grants    map[string]grantType
@@ -55,6 +58,9 @@ func New(config Config) (*Server, error) {
 	for i := range c.Users {
 		s.users[c.Users[i].Username] = &c.Users[i]
 	}
+	if s.binding, err = regexp.Compile(c.BindingMessage); err != nil {
+		return nil, fmt.Errorf("idp: BindingMessage: %w", err)
+	}
 	s.sins.release = make(chan struct{})
 	s.grants = s.grantTypes()
 	s.endpoints = s.paths()
@@ -70,6 +76,7 @@ func (s *Server) URL(name string) string {
 	return s.base + map[string]string{
 		Discovery: wellKnownOpenID, Authorize: p.Authorize, Token: p.Token, JWKS: p.JWKS, UserInfo: p.UserInfo,
 		Introspect: p.Introspect, Revoke: p.Revoke, EndSession: p.EndSession, Login: loginPath, Consent: consentPath,
+		Device: p.Device, CIBA: p.CIBA, DeviceVerification: devicePath, Phone: phonePath,
 	}[name]
 }
 
@@ -78,6 +85,8 @@ const (
 	wellKnownOAuth  = "/.well-known/oauth-authorization-server"
 	loginPath       = "/login"
 	consentPath     = "/consent"
+	devicePath      = "/device"
+	phonePath       = "/phone"
 )
 
 // paths is the table of all endpoints. A further one is a line here and a file.
@@ -96,6 +105,10 @@ func (s *Server) paths() map[string]endpoint {
 		s.path + p.Introspect:    {Introspect, post, s.serveIntrospect},
 		s.path + p.Revoke:        {Revoke, post, s.serveRevoke},
 		s.path + p.EndSession:    {EndSession, both, s.serveEndSession},
+		s.path + p.Device:        {Device, post, s.serveDevice},
+		s.path + devicePath:      {DeviceVerification, both, s.serveDeviceVerification},
+		s.path + p.CIBA:          {CIBA, post, s.serveCIBA},
+		s.path + phonePath:       {Phone, both, s.servePhone},
 	}
 }
 

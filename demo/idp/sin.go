@@ -14,12 +14,22 @@ const (
 	EndSession = "end_session"
 	Login      = "login"   // the login form
 	Consent    = "consent" // the consent form
+	Device     = "device"  // the device authorization request
+	CIBA       = "ciba"    // the backchannel authentication request
+	Phone      = "phone"   // the page that stands for a person's authentication device
 	Control    = "control"
 
 	// Response is the authorization response that ends a login, whichever request caused it;
 	// LogoutToken the back-channel logout request. Both are not requested, only for Sin.Endpoint.
 	Response    = "response"
 	LogoutToken = "logout_token"
+
+	// DeviceVerification is the page where a person enters a user code.
+	DeviceVerification = "device_verification"
+
+	// Notification is a ping or push that this provider sends to a client. It stands in the
+	// records like a request that was received.
+	Notification = "notification"
 )
 
 // Always makes a sin stay until Heal.
@@ -51,8 +61,13 @@ type Sin struct {
 
 	// In the answer.
 	Set     map[string]any      `json:"set,omitempty"`     // members of the JSON answer (discovery, JWKS, token, userinfo, introspection); null removes
+	Rename  map[string]string   `json:"rename,omitempty"`  // members of the JSON answer that get another name, after Set
 	Prepend []any               `json:"prepend,omitempty"` // keys put before the others of the JWKS
 	Params  map[string][]string `json:"params,omitempty"`  // of the authorization response; none removes, two duplicate
+
+	// At Notification, where Set, Rename and Header change the request that is sent; Drop sends nothing, Delay sends later.
+	Replay int  `json:"replay,omitempty"` // send it that many times more
+	Other  bool `json:"other,omitempty"`  // with the auth_req_id of another pending request
 
 	// In the ID token (at LogoutToken in the logout token, at UserInfo in the signed answer).
 	Claims      map[string]any `json:"claims,omitempty"`       // null removes

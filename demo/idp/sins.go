@@ -2,6 +2,7 @@ package idp
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -181,10 +182,20 @@ func Catalogue() map[string]Sin {
 		"discovery_none_alg":     Member("id_token_signing_alg_values_supported", []string{"none", "HS256", "RS256"}).On(Discovery),
 		"discovery_no_token":     Member("token_endpoint", nil).On(Discovery),
 		"discovery_404":          Answer(404, "text/plain", "not here").On(Discovery),
+		"discovery_no_device":    Member("device_authorization_endpoint", nil).On(Discovery),
+		"discovery_http_device":  Member("device_authorization_endpoint", "http://idp.evil.example/device").On(Discovery),
+		"discovery_no_ciba":      Member("backchannel_authentication_endpoint", nil).On(Discovery),
+		"discovery_poll_only":    Member("backchannel_token_delivery_modes_supported", []string{"poll"}).On(Discovery),
+		"discovery_code_only":    Member("response_types_supported", []string{"code"}).On(Discovery),
 		"jwks_empty":             Member("keys", []any{}).On(JWKS),
 		"jwks_stranger_keys":     {Endpoint: JWKS, Prepend: strangerKeys()},
 		"jwks_down":              Answer(503, "text/plain", "down").On(JWKS),
 	}
+	maps.Copy(all, frontSins())
+	maps.Copy(all, passwordSins())
+	maps.Copy(all, deviceSins())
+	maps.Copy(all, cibaSins())
+	maps.Copy(all, notificationSins())
 	for name, sin := range all {
 		sin.Name = name
 		all[name] = sin

@@ -17,6 +17,10 @@ type state struct {
 	access       map[string]*accessToken
 	assertions   map[string]time.Time // jti of client assertions, until they expire
 	consents     map[consent]bool
+	devices      map[string]*deviceRequest // by device code
+	userCodes    map[string]*deviceRequest // the same, by user code
+	ciba         map[string]*cibaRequest   // by auth_req_id
+	failures     map[string]*failures      // by subject
 	swept        time.Time
 }
 
@@ -25,6 +29,7 @@ func newState() *state {
 		sessions: map[string]*session{}, interactions: map[string]*interaction{}, codes: map[string]*code{},
 		refresh: map[string]*refreshToken{}, access: map[string]*accessToken{},
 		assertions: map[string]time.Time{}, consents: map[consent]bool{},
+		devices: map[string]*deviceRequest{}, userCodes: map[string]*deviceRequest{}, ciba: map[string]*cibaRequest{}, failures: map[string]*failures{},
 	}
 }
 
@@ -37,6 +42,7 @@ type session struct {
 	acr      string
 	expires  time.Time
 	clients  map[string]bool // that got tokens: they are told about the logout
+	guesses  int             // user codes typed here that do not exist
 }
 
 // grant is what one consent has brought a client. All tokens that descend from it die with it.
@@ -91,6 +97,10 @@ func (st *state) sweep(now time.Time) {
 	maps.DeleteFunc(st.codes, func(_ string, c *code) bool { return now.After(c.expires.Add(replay)) })
 	maps.DeleteFunc(st.refresh, func(_ string, r *refreshToken) bool { return now.After(r.expires.Add(replay)) })
 	maps.DeleteFunc(st.access, func(_ string, a *accessToken) bool { return now.After(a.expires) })
+	for _, devices := range []map[string]*deviceRequest{st.devices, st.userCodes} {
+		maps.DeleteFunc(devices, func(_ string, d *deviceRequest) bool { return now.After(d.expires.Add(replay)) })
+	}
+	maps.DeleteFunc(st.ciba, func(_ string, r *cibaRequest) bool { return now.After(r.expires.Add(replay)) })
 	maps.DeleteFunc(st.assertions, func(_ string, until time.Time) bool { return now.After(until) })
 }
 

@@ -13,6 +13,9 @@ func (s *Server) grantTypes() map[string]grantType {
 	return map[string]grantType{
 		"authorization_code": s.grantCode,
 		"refresh_token":      s.grantRefresh,
+		"password":           s.grantPassword,
+		GrantDevice:          s.grantDevice,
+		GrantCIBA:            s.grantCIBA,
 	}
 }
 

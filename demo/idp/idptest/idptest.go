@@ -99,5 +99,18 @@ func Standard(redirectURIs ...string) idp.Config {
 	}
 }
 
+// Every is Standard, but the client may do all that the provider can: every response type and
+// every grant; CIBA by poll. Logins take a second factor where a test gives a user one.
+func Every(redirectURIs ...string) idp.Config {
+	config := Standard(redirectURIs...)
+	client := &config.Clients[0]
+	client.Grants = []string{"authorization_code", "refresh_token", "password", idp.GrantDevice, idp.GrantCIBA}
+	client.ResponseTypes = []string{
+		idp.ResponseTypeCode, idp.ResponseTypeIDToken, idp.ResponseTypeIDTokenToken, idp.ResponseTypeToken,
+		idp.ResponseTypeCodeIDToken, idp.ResponseTypeCodeToken, idp.ResponseTypeCodeIDTokenToken,
+	}
+	return config
+}
+
 // Secret is the secret of the client of Standard.
 const Secret = "s3cret: +%/ü"
