@@ -83,8 +83,53 @@ var codes = map[string]code{
 	},
 	"too_many_requests": {
 		http.StatusTooManyRequests, "Too many attempts", caller,
-		"Too many sign-ins from your network have failed just now.",
-		"Wait a few seconds and load this page again. If this goes on, give the reference to the people who run this site.", false,
+		"Too many sign-ins were begun, or have failed, from your network or for this account just now.",
+		"Wait a moment and try again. If this goes on, give the reference to the people who run this site.", false,
+	},
+	"wrong_credentials": {
+		http.StatusUnauthorized, "User name or password not accepted", caller,
+		"The user name, the password or the one-time code is not right.",
+		"Check them and try again. If you have forgotten the password, ask the people who look after your account.", false,
+	},
+	"attempt_unknown": {
+		http.StatusNotFound, "Nothing to wait for", caller,
+		"No sign-in and no approval of this name is waiting in this browser. It may be over already.",
+		"Begin again at the page that you want to see, in this browser.", false,
+	},
+	"login_expired": {
+		http.StatusGone, "Time ran out", caller,
+		"This sign-in was not finished in time, and no longer counts.",
+		"Sign in again.", false,
+	},
+	"approval_required": {
+		http.StatusUnauthorized, "Approval needed", caller,
+		"This request goes through only once you have approved it on your phone.",
+		"Send it from a page of this site, and then look at your phone.", false,
+	},
+	"approval_denied": {
+		http.StatusForbidden, "Not approved", caller,
+		"The request was refused on the phone that was asked. It was not sent.",
+		"If you did not refuse it yourself, tell the people who run this site at once.", false,
+	},
+	"approval_mismatch": {
+		http.StatusForbidden, "Not the request that was approved", caller,
+		"What came is not exactly the request that the approval is for. It was not sent.",
+		"Begin again on the page where you filled it in, and approve what you are asked then.", false,
+	},
+	"approval_used": {
+		http.StatusConflict, "Already used", caller,
+		"This approval was good for one request, and that has been sent already.",
+		"See whether it has arrived before you begin anew.", false,
+	},
+	"approval_impossible": {
+		http.StatusBadRequest, "Cannot be shown for approval", caller,
+		"The request cannot be shown on your phone exactly as it is, or it says something twice. It was not sent.",
+		"Check what you have filled in, above all unusual characters. If it is right, give the reference to the people who run this site.", false,
+	},
+	"body_too_large": {
+		http.StatusRequestEntityTooLarge, "Too much to send", caller,
+		"What was sent is larger than this address takes.",
+		"Send less at a time, or a smaller file.", false,
 	},
 	"provider_unavailable": {
 		http.StatusServiceUnavailable, "Sign-in not available now", provider,

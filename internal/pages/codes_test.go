@@ -15,6 +15,8 @@ func TestStatusOfEachSituation(t *testing.T) { // spec-digest §30
 		"bad_request": 400, "unknown_host": 421, "no_route": 404, "method_not_allowed": 405, "login_required": 401,
 		"access_denied": 403, "cross_site": 403, "login_state": 400, "login_loop": 508, "login_failed": 400, "login_denied": 403, "too_many_requests": 429,
 		"provider_unavailable": 503, "provider_error": 502, "provider_misconfigured": 502, "store_unavailable": 503,
+		"wrong_credentials": 401, "attempt_unknown": 404, "login_expired": 410, "body_too_large": 413,
+		"approval_required": 401, "approval_denied": 403, "approval_mismatch": 403, "approval_used": 409, "approval_impossible": 400,
 		"credential_refused": 502, "upstream_unreachable": 502, "upstream_timeout": 504, "internal_error": 500,
 	} {
 		if codes[name].status != status {
@@ -36,7 +38,7 @@ func TestStatusOfEachSituation(t *testing.T) { // spec-digest §30
 
 var (
 	documented = regexp.MustCompile("(?m)^### `([a-z_]+)`\n\n(.*)\n\n((?s:.*?))(?:\n#|\\z)")
-	constant   = regexp.MustCompile(`(?m)^\tcode\w+\s+= "([a-z_]+)"`)
+	constant   = regexp.MustCompile(`(?m)^(?:\t|const )code\w+\s+= "([a-z_]+)"`)
 )
 
 func TestErrorsMdKnowsEachCode(t *testing.T) {
@@ -71,17 +73,19 @@ func TestErrorsMdKnowsEachCode(t *testing.T) {
 	}
 }
 
-// The packages that return errors name codes as constants: each of them is in the list, and
-// the list has none that nobody returns.
+// The packages that return errors name codes as constants, most of them in errors.go: each of those is in
+// the list, and the list has none that nobody returns.
 func TestEachCodeIsUsedAndEachThatIsUsedIsKnown(t *testing.T) {
 	used := map[string]bool{internalError: true}
 	for _, dir := range []string{"flows", "proxy"} {
-		found := constant.FindAllStringSubmatch(content(t, filepath.Join("../..", dir, "errors.go")), -1)
+		found := constant.FindAllStringSubmatch(source(t, filepath.Join("../..", dir)), -1)
 		if len(found) < 5 {
-			t.Errorf("only %d codes in %s/errors.go: the search is broken", len(found), dir)
+			t.Errorf("only %d codes in %s: the search is broken", len(found), dir)
 		}
 		for _, m := range found {
 			used[m[1]] = true
+		}
+		for _, m := range constant.FindAllStringSubmatch(content(t, filepath.Join("../..", dir, "errors.go")), -1) {
 			if _, ok := codes[m[1]]; !ok {
 				t.Errorf("%s returns %s, which is not in codes.go", dir, m[1])
 			}
@@ -92,6 +96,22 @@ func TestEachCodeIsUsedAndEachThatIsUsedIsKnown(t *testing.T) {
 			t.Errorf("nobody returns %s", name)
 		}
 	}
+}
+
+// source is the text of the Go files of dir, without tests.
+func source(t *testing.T, dir string) string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, name := range names {
+		if !strings.HasSuffix(name, "_test.go") {
+			b.WriteString(content(t, name))
+		}
+	}
+	return b.String()
 }
 
 func content(t *testing.T, path string) string {

@@ -8,13 +8,16 @@
 // the reference that the caller sees, and nowhere else (P193). [KindOf] decides who is asking:
 // a person's navigation, a form, or a program.
 //
-// A page is one small document: no script but where a fragment must be carried, nothing
-// from another host, under a policy that names the hash of the one style sheet it holds
-// (S17). It works without script, at 320 pixels, with a keyboard, and in both colour schemes.
+// A page is one small document: nothing from another host, under a policy that names the hash of
+// the one style sheet, and of the one script if there is one, that it holds (S17). Script only saves a
+// person a click or a reload: pages that wait ask for news with it, and load themselves anew
+// without it. What needs it is a fragment, that no server sees otherwise. A page can be used at 320
+// pixels, on a TV across the room, with a keyboard, with a screen reader, and in both colour schemes.
 //
 // The package never logs, never sets a cookie, never decides where a browser may go, and
 // never answers twice: if the answer has begun, it leaves it alone. It trusts no text: what
 // it is given is escaped, cleaned of control characters and cut.
 //
-// Start at [Pages.Error] in write.go; the pages are in templates/, their words in page.go.
+// Start at [Pages.Error] in write.go and, for pages, at document.go. Their words are in templates/,
+// those that depend on what has happened in codes.go and waiting.go.
 package pages

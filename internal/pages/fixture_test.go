@@ -130,13 +130,19 @@ func all(p *Pages) []shown {
 	}}
 	down := &Error{Code: "provider_unavailable", RetryAfter: 5e9, Err: errCause}
 	options := []SignInOption{{Label: "Staff", URL: "/oauth2/start?login=staff&rd=%2Fx"}, {Label: "Partners and suppliers", URL: "/oauth2/start?login=partners&rd=%2Fx"}}
-	return []shown{
+	choice := []SignInOption{
+		{Label: "Staff", URL: "/oauth2/start?login=staff&rd=%2Fx", About: "with your password at sso.example.com"},
+		{Label: "TV", URL: "/oauth2/device?login=tv&rd=%2Fx", About: "with a code that you enter on your phone", Last: true},
+		{Label: "Phone", URL: "/oauth2/ciba?login=phone&rd=%2Fx"},
+	}
+	return append([]shown{
 		{"access_denied", "GET", navigation, failing(p, denied)},
 		post("login_required form", failing(p, required)),
 		{"login_loop", "GET", navigation, failing(p, loop)},
 		{"provider_unavailable", "GET", navigation, failing(p, down)},
 		{"internal_error", "GET", navigation, failing(p, errCause)},
 		{"sign_in", "GET", navigation, func(w http.ResponseWriter, r *http.Request) { p.SignIn(w, r, SignIn{host, options}) }},
+		{"sign_in with the last one first", "GET", navigation, func(w http.ResponseWriter, r *http.Request) { p.SignIn(w, r, SignIn{host, choice}) }},
 		{"signed_out", "GET", navigation, func(w http.ResponseWriter, r *http.Request) { p.SignedOut(w, r, "/oauth2/start?rd=%2F") }},
 		{"confirm_sign_out", "GET", navigation, func(w http.ResponseWriter, r *http.Request) { p.ConfirmSignOut(w, r, "/oauth2/sign_out", "/bye?x=1") }},
 		{"keep_fragment", "GET", navigation, func(w http.ResponseWriter, r *http.Request) {
@@ -146,6 +152,22 @@ func all(p *Pages) []shown {
 		{"login_required program", "GET", program, failing(p, required)},
 		{"provider_unavailable program", "POST", program, failing(p, down)},
 		{"internal_error program", "GET", program, failing(p, errCause)},
+		{"approval_required program", "POST", program, failing(p, approvalRequired())},
+	}, loginPages(p)...)
+}
+
+// approvalRequired is the answer of CONTRACT §5 to a program whose request must be approved.
+func approvalRequired() *Error {
+	return &Error{
+		Code: "approval_required", RetryAfter: 5e9, Challenge: []string{`Approval id="A1"`},
+		Members: map[string]any{"approval": struct {
+			ID             string `json:"id"`
+			Status         string `json:"status"`
+			BindingMessage string `json:"binding_message"`
+			ExpiresIn      int    `json:"expires_in"`
+			Interval       int    `json:"interval"`
+			Poll           string `json:"poll"`
+		}{"A1", "pending", "PAY-20", 120, 5, "https://" + host + "/oauth2/approval/A1"}},
 	}
 }
 

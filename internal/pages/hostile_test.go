@@ -26,9 +26,47 @@ func pageWith(p *Pages, s string) map[string]handler {
 		Actions: []Action{{Label: s, URL: "/a"}, {Label: s, URL: "/b", Post: true}},
 	}
 	return map[string]handler{
-		"error":   failing(p, e),
-		"sign in": func(w http.ResponseWriter, r *http.Request) { p.SignIn(w, r, SignIn{s, []SignInOption{{Label: s, URL: "/a"}}}) },
+		"error": failing(p, e),
+		"sign in": func(w http.ResponseWriter, r *http.Request) {
+			p.SignIn(w, r, SignIn{s, []SignInOption{{Label: s, URL: "/a", About: s, Last: true}}})
+		},
 		"confirm": func(w http.ResponseWriter, r *http.Request) { p.ConfirmSignOut(w, r, "/oauth2/sign_out", s) },
+		"begin": func(w http.ResponseWriter, r *http.Request) {
+			p.BeginLogin(w, r, BeginLogin{s, s, s, beginForm, true, s})
+		},
+		"device": func(w http.ResponseWriter, r *http.Request) {
+			page := deviceCode(pending)
+			page.Host, page.Label, page.Provider, page.Begun = s, s, s, s
+			p.DeviceCode(w, r, page)
+		},
+		"device failed": func(w http.ResponseWriter, r *http.Request) {
+			page := deviceCode(failed)
+			page.Problem = s
+			p.DeviceCode(w, r, page)
+		},
+		"hint": func(w http.ResponseWriter, r *http.Request) {
+			p.CIBAHint(w, r, CIBAHint{s, s, s, beginForm, s, true, 401, s})
+		},
+		"ciba": func(w http.ResponseWriter, r *http.Request) {
+			page := cibaWait(pending)
+			page.Host, page.Label, page.Provider, page.Begun = s, s, s, s
+			p.CIBAWait(w, r, page)
+		},
+		"approval": func(w http.ResponseWriter, r *http.Request) {
+			page := approvalOf(pending)
+			page.Host, page.Request = s, s
+			p.Approval(w, r, page)
+		},
+		"approved": func(w http.ResponseWriter, r *http.Request) {
+			page := approvalOf(approved)
+			page.Host, page.Request = s, s
+			p.Approval(w, r, page)
+		},
+		"password": func(w http.ResponseWriter, r *http.Request) {
+			page := passwordForm()
+			page.Host, page.Label, page.Provider, page.Username, page.Status, page.Notice, page.AskOTP = s, s, s, "alice", 401, s, true
+			p.Password(w, r, page)
+		},
 		"host": func(w http.ResponseWriter, r *http.Request) {
 			telemetry.From(w).Host = s
 			p.SignedOut(w, r, "/a")
@@ -151,7 +189,23 @@ func TestP062P065NoLinkLeadsElsewhere(t *testing.T) {
 			},
 			"signed out": func(w http.ResponseWriter, r *http.Request) { p.SignedOut(w, r, to) },
 			"confirm":    func(w http.ResponseWriter, r *http.Request) { p.ConfirmSignOut(w, r, to, "") },
-			"fragment":   func(w http.ResponseWriter, r *http.Request) { p.KeepFragment(w, r, to) },
+			"device": func(w http.ResponseWriter, r *http.Request) {
+				page := deviceCode(pending)
+				page.Poll, page.Reload, page.Other = to, to, to
+				page.VerificationURI, page.CompleteURI = "https://sso.example.com/device", to
+				p.DeviceCode(w, r, page)
+			},
+			"password": func(w http.ResponseWriter, r *http.Request) {
+				page := passwordForm()
+				page.Other = to
+				p.Password(w, r, page)
+			},
+			"approval": func(w http.ResponseWriter, r *http.Request) {
+				page := approvalOf(pending)
+				page.Back, page.Poll, page.Reload, page.Again.Action = to, to, to, to
+				p.Approval(w, r, page)
+			},
+			"fragment": func(w http.ResponseWriter, r *http.Request) { p.KeepFragment(w, r, to) },
 		} {
 			a := ask(t, h, http.MethodGet, navigation...)
 			if strings.Contains(strings.ToLower(a.body), "evil") || strings.Contains(a.body, ":alert") || strings.Contains(a.body, "xxxxx") || len(a.body) > 20_000 {

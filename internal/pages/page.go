@@ -2,6 +2,7 @@ package pages
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/doorward/doorward/internal/telemetry"
 )
@@ -32,13 +33,8 @@ func (p *Pages) errorPage(w http.ResponseWriter, r *http.Request, e *Error, kind
 	for _, f := range e.Facts[:min(len(e.Facts), maxFacts)] {
 		page.Facts = append(page.Facts, Fact{clean(f.Name, maxLabel), clean(f.Value, maxValue)})
 	}
-	policy := p.policy
-	for _, b := range page.Buttons {
-		if b.Post {
-			policy = p.formPolicy
-		}
-	}
-	p.show(w, r, page.Status, p.failed, policy, c.title, page)
+	forms := slices.ContainsFunc(page.Buttons, func(b button) bool { return b.Post })
+	p.show(w, r, page.Status, p.failed, forms, c.title, page)
 }
 
 // buttons are what a person can do about e. "Try again" is a link to the page itself, so no address
@@ -61,33 +57,9 @@ func buttons(e *Error, kind Kind) (all []button) {
 	return all
 }
 
-// SignIn is the page on which a person chooses a login.
-type SignIn struct {
-	Host    string // where they are signing in to
-	Options []SignInOption
-}
-
-// SignInOption is one way of signing in. URL is a path of our own.
-type SignInOption struct {
-	Label, URL string
-	About      string // what it takes, in a few words ("with a code on your phone"); may be empty
-	Last       bool   // used last in this browser: it is offered first
-}
-
-// SignIn writes that page.
-func (p *Pages) SignIn(w http.ResponseWriter, r *http.Request, s SignIn) {
-	page := SignIn{Host: clean(s.Host, maxValue)}
-	for _, o := range s.Options {
-		if to := link(o.URL); to != "" {
-			page.Options = append(page.Options, SignInOption{Label: clean(o.Label, maxLabel), URL: to})
-		}
-	}
-	p.show(w, r, http.StatusOK, p.signIn, p.policy, "Sign in", page)
-}
-
 // SignedOut writes the page after a logout. again is a path that starts a new login, or "".
 func (p *Pages) SignedOut(w http.ResponseWriter, r *http.Request, again string) {
-	p.show(w, r, http.StatusOK, p.signedOut, p.policy, "You are signed out", link(again))
+	p.show(w, r, http.StatusOK, p.signedOut, false, "You are signed out", link(again))
 }
 
 // ConfirmSignOut writes the page that a cross-site navigation to sign_out gets: a form that
@@ -97,7 +69,7 @@ func (p *Pages) ConfirmSignOut(w http.ResponseWriter, r *http.Request, action, r
 		rd = "" // then the sign-out ends on the page that says it's done
 	}
 	page := struct{ Action, Back string }{link(action), rd}
-	p.show(w, r, http.StatusOK, p.confirm, p.formPolicy, "Sign out?", page)
+	p.show(w, r, http.StatusOK, p.confirm, true, "Sign out?", page)
 }
 
 // KeepFragment writes the page that carries location.hash into a login: script appends the
@@ -109,5 +81,5 @@ func (p *Pages) KeepFragment(w http.ResponseWriter, r *http.Request, start strin
 	if to == "" || to[0] != '/' {
 		to = p.prefix + "/start?rd=%2F"
 	}
-	p.show(w, r, http.StatusOK, p.fragment, p.scriptPolicy, "One moment", to)
+	p.show(w, r, http.StatusOK, p.fragment, false, "One moment", to)
 }

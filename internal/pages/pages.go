@@ -6,7 +6,6 @@ import (
 	"embed"
 	"encoding/base64"
 	"fmt"
-	"html/template"
 	"net/http"
 	"strings"
 
@@ -27,9 +26,11 @@ type Pages struct {
 	files  map[string]file
 	icon   string // URL of the mark
 
-	failed, signIn, signedOut, confirm, fragment *template.Template
+	style string // its hash, for policies
 
-	policy, formPolicy, scriptPolicy string
+	failed, signIn, signedOut, confirm, fragment                document
+	beginLogin, deviceCode, cibaHint, cibaWait, password, relay document
+	approval, approved, ended                                   document
 }
 
 // New parses the embedded templates.
@@ -41,18 +42,9 @@ func New(c Config) (*Pages, error) {
 	if err := p.readFiles(); err != nil {
 		return nil, err
 	}
-	style, script, err := p.parse()
-	if err != nil {
+	if err := p.parse(); err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
-	// A hash allows exactly the text that is in this binary, and unlike a nonce it is nothing
-	// that a page could leak. The icon is the only thing that a page loads.
-	common := "default-src 'none'; style-src " + hash(style) + "; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action "
-	p.policy = common + "'none'"
-	p.scriptPolicy = p.policy + "; script-src " + hash(script)
-	// Chromium holds every redirect that follows a form to form-action, and a sign-out goes
-	// from our own path to a provider and from there anywhere: no list of hosts is right.
-	p.formPolicy = common + "http: https:"
 	return p, nil
 }
 
@@ -62,35 +54,6 @@ const (
 	noReferrer     = "no-referrer"
 	originForForms = "same-origin"
 )
-
-func (p *Pages) parse() (style, script string, err error) {
-	if style, err = read("style.css"); err != nil {
-		return "", "", err
-	}
-	if script, err = read("fragment.js"); err != nil {
-		return "", "", err
-	}
-	functions := template.FuncMap{
-		"style":  func() template.CSS { return template.CSS(style) }, // our own file, as it is
-		"script": func() template.JS { return template.JS(script) },  // our own file, as it is
-	}
-	layout, err := template.New("layout.html").Funcs(functions).ParseFS(templates, "templates/layout.html")
-	if err != nil {
-		return "", "", err
-	}
-	for name, to := range map[string]**template.Template{
-		"error": &p.failed, "sign_in": &p.signIn, "signed_out": &p.signedOut, "confirm_sign_out": &p.confirm, "keep_fragment": &p.fragment,
-	} {
-		clone, err := layout.Clone()
-		if err != nil {
-			return "", "", err
-		}
-		if *to, err = clone.ParseFS(templates, "templates/"+name+".html"); err != nil {
-			return "", "", err
-		}
-	}
-	return style, script, nil
-}
 
 // read returns an embedded style sheet or script without the comments at the beginning of lines:
 // they are for readers of the source.
@@ -121,11 +84,11 @@ type view struct {
 	Page  any
 }
 
-// show writes a page.
-func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, t *template.Template, policy, title string, page any) {
+// show writes a page; forms says whether it holds any.
+func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, d document, forms bool, title string, page any) {
 	record := telemetry.From(w)
 	referrer := noReferrer
-	if policy == p.formPolicy {
+	if forms {
 		referrer = originForForms
 	}
 	var body bytes.Buffer
@@ -133,10 +96,10 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, t *temp
 	if v.Host != "" {
 		v.Icon = p.icon
 	}
-	if err := t.Execute(&body, v); err != nil { // a mistake in a template: say at least that
+	if err := d.Execute(&body, v); err != nil { // a mistake in a template: say at least that
 		record.Code, record.Err = internalError, err
 		send(w, r, http.StatusInternalServerError, "text/plain; charset=utf-8", bare, noReferrer, []byte("500 "+internalError+" "+record.Reference+"\n"))
 		return
 	}
-	send(w, r, status, "text/html; charset=utf-8", policy, referrer, body.Bytes())
+	send(w, r, status, "text/html; charset=utf-8", d.policy(p.style, forms), referrer, body.Bytes())
 }

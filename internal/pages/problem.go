@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 )
 
 // bare is the policy of answers that are no page.
@@ -34,7 +37,34 @@ func (p *Pages) problem(w http.ResponseWriter, r *http.Request, e *Error, refere
 	if err != nil { // strings and a number always encode
 		panic(err)
 	}
+	body, err = extend(body, e.Members)
+	if err != nil {
+		p.Error(w, r, fmt.Errorf("members of the problem %s: %w", e.Code, err))
+		return
+	}
 	send(w, r, e.status(), "application/problem+json", bare, noReferrer, body)
+}
+
+// standard are the members of a problem document that no further member takes the place of,
+// also where one of them is left out: readers would take it for ours.
+var standard = []string{"type", "title", "status", "code", "detail", "instance", "reference", "login_url"}
+
+// extend puts further members after those of the document (RFC 9457 §3.2), by name.
+func extend(document []byte, members map[string]any) ([]byte, error) {
+	further := maps.Clone(members)
+	maps.DeleteFunc(further, func(name string, _ any) bool {
+		return slices.ContainsFunc(standard, func(s string) bool { return strings.EqualFold(s, name) })
+	})
+	if len(further) == 0 {
+		return document, nil
+	}
+	more, err := encode(further)
+	if err != nil {
+		return nil, err
+	}
+	document = bytes.TrimSuffix(document, []byte("}\n"))
+	document = append(document, ',')
+	return append(document, more[1:]...), nil
 }
 
 // JSON writes v with no-store. Only for our own endpoints.

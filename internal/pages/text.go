@@ -57,3 +57,19 @@ func link(s string) string {
 	}
 	return s
 }
+
+// ownPath returns s if it is a path of our own, which may have a query.
+func ownPath(s string) string {
+	if to := link(s); to != "" && to[0] == '/' {
+		return to
+	}
+	return ""
+}
+
+// webAddress returns s if it is an absolute http or https URL, as a person can type it elsewhere.
+func webAddress(s string) string {
+	if to := link(s); to != "" && to[0] != '/' {
+		return to
+	}
+	return ""
+}
