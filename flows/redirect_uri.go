@@ -80,9 +80,10 @@ func (f *Flows) redirectURI(provider string, here origin.Origin) string {
 	return here.String() + c.path
 }
 
-// RedirectURIs lists every redirect URI to register at a provider (for check).
+// RedirectURIs lists every redirect URI to register at a provider (for check): none if no login
+// goes through its pages.
 func (f *Flows) RedirectURIs(provider string) []string {
-	if _, ok := f.callbacks[provider]; !ok {
+	if !slices.ContainsFunc(f.logins, func(l *login) bool { return l.provider == provider && l.flow != nil }) {
 		return nil
 	}
 	var uris []string
@@ -102,6 +103,19 @@ func (f *Flows) PostLogoutURIs(provider string) []string {
 	var uris []string
 	for _, o := range f.deps.Origins.All() {
 		uris = append(uris, f.postLogoutURI(o))
+	}
+	return uris
+}
+
+// NotificationURIs lists where a provider may send pings and pushes of CIBA (for check): one of them is
+// to be registered there, none if no login asks for that.
+func (f *Flows) NotificationURIs(provider string) []string {
+	if !slices.ContainsFunc(f.logins, func(l *login) bool { return l.provider == provider && l.ciba != nil && l.ciba.delivery != "" }) {
+		return nil
+	}
+	var uris []string
+	for _, o := range f.deps.Origins.All() {
+		uris = append(uris, o.String()+f.prefix+"/ciba/notify")
 	}
 	return uris
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"net/http"
+	"slices"
 
 	"github.com/doorward/doorward/flows"
 	"github.com/doorward/doorward/flows/provider"
@@ -85,22 +86,49 @@ func (g *graph) gateway(origins *origin.Set, log *slog.Logger) (http.Handler, er
 	own := http.NewServeMux()
 	g.flows.Mount(own)
 	pc := g.config.Proxy()
-	starters := make(map[string]proxy.Starter, len(pc.Routes))
+	d := proxy.Deps{
+		Origins: origins, Session: g.keeper, Streams: g.keeper, Own: own, Pages: g.pages, Log: log,
+		Starters: make(map[string]proxy.Starter), Basic: make(map[string]proxy.Authenticator), Approvers: make(map[string]proxy.Approver),
+	}
+	if g.config.Store != "cookie" { // there are no tickets then
+		d.Tokens = g.keeper.Tickets()
+	}
 	for _, route := range pc.Routes {
 		if route.Public {
 			continue
 		}
-		s, err := g.flows.Starter(route.Logins)
-		if err != nil {
+		if err := g.serveRoute(route, &d); err != nil {
 			return nil, configError("route."+route.Name, err)
 		}
-		starters[route.Name] = s
 	}
-	gw, err := proxy.New(pc, proxy.Deps{Origins: origins, Session: g.keeper, Streams: g.keeper, Starters: starters, Own: own, Pages: g.pages, Log: log})
+	gw, err := proxy.New(pc, d)
 	if err != nil {
 		return nil, configError("route", err)
 	}
 	return gw, nil
+}
+
+// serveRoute gives a route what of the flows it needs.
+func (g *graph) serveRoute(route proxy.Route, d *proxy.Deps) (err error) {
+	if d.Starters[route.Name], err = g.flows.Starter(route.Logins); err != nil {
+		return err
+	}
+	if slices.Contains(route.Accept, "basic") {
+		if d.Basic[route.Name], err = g.flows.Basic(g.passwordLogin(route)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// passwordLogin is the one login by which a route tries user names and passwords.
+func (g *graph) passwordLogin(route proxy.Route) string {
+	for _, l := range g.config.Flows().Logins {
+		if l.Flow == "password" && slices.Contains(route.Logins, l.Name) {
+			return l.Name
+		}
+	}
+	return ""
 }
 
 // previousSecret returns the client secret that the provider's new one replaces: while a

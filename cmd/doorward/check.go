@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/doorward/doorward/flows/provider"
 	"github.com/doorward/doorward/internal/config"
 	"github.com/doorward/doorward/internal/seal"
 	"github.com/doorward/doorward/sessions/store"
@@ -92,7 +93,7 @@ func whereFrom(c *config.Config) string {
 func probe(ctx context.Context, out io.Writer, g *graph) (bad int) {
 	for _, p := range g.config.Providers() {
 		fmt.Fprintf(out, "Asking provider %s\n", p.Name)
-		for _, f := range g.providers[p.Name].Probe(ctx, g.flows.RedirectURIs(p.Name)) {
+		for _, f := range g.providers[p.Name].Probe(ctx, g.flows.RedirectURIs(p.Name), needs(g.config, p.Name)...) {
 			mark := "bad "
 			switch {
 			case f.OK:
@@ -107,4 +108,26 @@ func probe(ctx context.Context, out io.Writer, g *graph) (bad int) {
 		fmt.Fprintln(out)
 	}
 	return bad
+}
+
+// needs is what the logins use of a provider.
+func needs(c *config.Config, name string) (all []provider.Needs) {
+	for _, l := range c.Flows().Logins {
+		if l.Provider != name {
+			continue
+		}
+		n := provider.Needs{ResponseType: l.ResponseType, ResponseMode: l.ResponseMode, Delivery: l.Delivery, SignedRequest: l.SignedRequest, UserCode: l.UserCode}
+		switch l.Flow {
+		case "authorization_code":
+			n.ResponseType = "code"
+		case "password":
+			n.GrantType = "password"
+		case "device":
+			n.GrantType = provider.GrantDevice
+		case "ciba":
+			n.GrantType = provider.GrantCIBA
+		}
+		all = append(all, n)
+	}
+	return all
 }

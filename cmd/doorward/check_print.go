@@ -124,6 +124,12 @@ func terms(rt proxy.Route) []string {
 		return append([]string{"anyone"}, sets(rt)...)
 	}
 	all := []string{who(rt) + ", signed in by " + strings.Join(rt.Logins, " or ")}
+	if rt.Accept != nil {
+		all = append(all, "accepts "+strings.Join(rt.Accept, " and "))
+	}
+	if a := rt.Approve; a != nil {
+		all = append(all, strings.Join(a.Methods, " ")+" once approved by "+a.Login)
+	}
 	switch {
 	case rt.PassAuthorization:
 		all = append(all, "passes the client's own Authorization")
@@ -194,7 +200,7 @@ func printProviders(out io.Writer, g *graph) {
 	for _, p := range g.config.Providers() {
 		fmt.Fprintf(out, "Provider %s: %s\n", p.Name, p.Issuer)
 		redirects, logouts := g.flows.RedirectURIs(p.Name), g.flows.PostLogoutURIs(p.Name)
-		if len(redirects) == 0 {
+		if len(logouts) == 0 {
 			fmt.Fprintf(out, "  nobody can sign in with it\n\n")
 			continue
 		}
@@ -206,7 +212,32 @@ func printProviders(out io.Writer, g *graph) {
 			for _, uri := range logouts {
 				fmt.Fprintf(w, "    post-logout redirect URI\t%s\n", uri)
 			}
+			for _, uri := range g.flows.NotificationURIs(p.Name) {
+				fmt.Fprintf(w, "    client notification endpoint (one of)\t%s\n", uri)
+			}
+			for _, grant := range grants(g.config, p.Name) {
+				fmt.Fprintf(w, "    must be allowed\t%s\n", grant)
+			}
 		})
 		fmt.Fprintln(out)
 	}
+}
+
+// grants names what the client must be allowed at a provider for the logins that use it, in the words
+// of OAuth 2.0.
+func grants(c *config.Config, provider string) (all []string) {
+	for _, l := range c.Flows().Logins {
+		if l.Provider != provider {
+			continue
+		}
+		grant := map[string]string{
+			"authorization_code": "grant authorization_code with PKCE", "implicit": "grant implicit, response_type " + l.ResponseType,
+			"hybrid": "grants authorization_code and implicit, response_type " + l.ResponseType, "password": "grant password",
+			"device": "grant urn:ietf:params:oauth:grant-type:device_code", "ciba": "grant urn:openid:params:grant-type:ciba, delivery mode " + l.Delivery,
+		}[l.Flow]
+		if !slices.Contains(all, grant) {
+			all = append(all, grant)
+		}
+	}
+	return all
 }

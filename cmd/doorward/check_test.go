@@ -107,6 +107,7 @@ Provider corp: https://sso.example.com/realms/main
     post-logout redirect URI   https://login.example.com/oauth2/logout/callback
     post-logout redirect URI   https://app.example.com/oauth2/logout/callback
     post-logout redirect URI   http://localhost:4180/oauth2/logout/callback
+    must be allowed            grant authorization_code with PKCE
 
 Provider partner: https://id.partner.example
   register for client "gate"
@@ -116,6 +117,7 @@ Provider partner: https://id.partner.example
     post-logout redirect URI   https://login.example.com/oauth2/logout/callback
     post-logout redirect URI   https://app.example.com/oauth2/logout/callback
     post-logout redirect URI   http://localhost:4180/oauth2/logout/callback
+    must be allowed            grant authorization_code with PKCE
 
 Provider bare: https://bare.example
   nobody can sign in with it
@@ -234,5 +236,60 @@ func TestR24CheckOnlineTellsWhetherTheProviderAgrees(t *testing.T) {
 	// Whoever only reads the end of it isn't misled.
 	if lines := strings.Split(strings.TrimSpace(out), "\n"); !strings.Contains(lines[len(lines)-1], "bad") {
 		t.Errorf("it ends with %q", lines[len(lines)-1])
+	}
+}
+
+func TestCheckSaysWhatEachFlowNeedsAtTheProvider(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "doorward.toml")
+	toml := `state_dir = "state"
+[provider.corp]
+issuer = "https://sso.example.com"
+client_id = "doorward"
+client_secret = "a-secret-that-nobody-knows"
+[login.staff]
+flow = "authorization_code"
+[login.spa]
+flow = "implicit"
+response_type = "id_token token"
+[login.mix]
+flow = "hybrid"
+[login.legacy]
+flow = "password"
+[login.tv]
+flow = "device"
+[login.phone]
+flow = "ciba"
+delivery = "ping"
+[[route]]
+host = "app.example.com"
+upstream = ["http://127.0.0.1:3000"]
+login = ["staff", "spa", "mix", "tv", "phone"]
+[[route]]
+host = "git.example.com"
+upstream = ["http://127.0.0.1:3001"]
+login = ["legacy"]
+accept = ["basic", "token"]
+`
+	if err := os.WriteFile(path, []byte(toml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, out, errs := runCheck(t, path)
+	if status != exitOK {
+		t.Fatalf("%d %s", status, errs)
+	}
+	for _, line := range []string{
+		"everybody, signed in by legacy; accepts basic and token",
+		"redirect URI                            https://app.example.com/oauth2/callback",
+		"client notification endpoint (one of)   https://app.example.com/oauth2/ciba/notify",
+		"grant authorization_code with PKCE", "grant implicit, response_type id_token token", "grants authorization_code and implicit, response_type code id_token",
+		"grant password", "grant urn:ietf:params:oauth:grant-type:device_code", "grant urn:openid:params:grant-type:ciba, delivery mode ping",
+		"login.tv: device: whoever talks a person into approving",
+	} {
+		if !strings.Contains(out, line) {
+			t.Errorf("it doesn't say %q", line)
+		}
+	}
+	if t.Failed() {
+		t.Log(out)
 	}
 }

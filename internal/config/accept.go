@@ -63,8 +63,6 @@ func (c *composer) checkAccept(t table, rt *proxy.Route) {
 		// the logins are what is wrong
 	case basic && passwords != 1:
 		t.wrong("accept", `"basic" needs exactly one login of the flow password in login, to try the password by; there are %d`, passwords)
-	case basic && rt.PassAuthorization:
-		t.wrong("pass_authorization", `with "basic" in accept the upstream would get the person's password`)
 	case !basic && passwords > 0 && others == 0 && (rt.Accept == nil || slices.Contains(rt.Accept, "session")):
 		t.wrong("login", `nobody could sign in: a password login takes HTTP Basic where accept has "basic", and shows a page with form = true`)
 	}

@@ -131,7 +131,8 @@ func (c *composer) checkRoutes() {
 		pc := c.c.Proxy()
 		pc.Routes, pc.OwnPaths = []proxy.Route{rt}, nil
 		_, err := proxy.New(pc, proxy.Deps{
-			Origins: origins, Session: nobody{}, Starters: map[string]proxy.Starter{rt.Name: nobody{}},
+			Origins: origins, Session: nobody{}, Tokens: nobody{}, Starters: map[string]proxy.Starter{rt.Name: nobody{}},
+			Basic: map[string]proxy.Authenticator{rt.Name: nobody{}}, Approvers: map[string]proxy.Approver{rt.Name: nobody{}},
 			Own: http.NewServeMux(), Pages: shown, Log: slog.New(slog.DiscardHandler),
 		})
 		if err == nil {
