@@ -33,7 +33,15 @@ func newSigner(conf *Config) (*signer, error) {
 	if conf.ClientAuth == authSecretJWT || conf.ClientAuth == "" {
 		return &signer{}, nil // "" may become client_secret_jwt by discovery
 	}
-	if conf.ClientAuth != authPrivateKeyJWT || conf.PrivateKeyPEM.IsZero() {
+	if conf.ClientAuth != authPrivateKeyJWT {
+		return nil, nil
+	}
+	return newKeySigner(conf)
+}
+
+// newKeySigner returns nil if there is no private_key.
+func newKeySigner(conf *Config) (*signer, error) {
+	if conf.PrivateKeyPEM.IsZero() {
 		return nil, nil
 	}
 	key, err := readPrivateKey(conf.PrivateKeyPEM)
@@ -71,33 +79,36 @@ func (s *signer) assertion(conf Config, m *metadata, clientSecret secret.String,
 	if conf.AssertionAudience == "token_endpoint" {
 		audience = m.Token
 	}
-	claims, err := json.Marshal(struct {
-		Issuer   string `json:"iss"`
-		Subject  string `json:"sub"`
-		Audience string `json:"aud"`
-		ID       string `json:"jti"`
-		IssuedAt int64  `json:"iat"`
-		Expiry   int64  `json:"exp"`
-	}{conf.ClientID, conf.ClientID, audience, rand.Text(), now.Unix(), now.Add(assertionLife).Unix()})
+	claims := map[string]any{
+		"iss": conf.ClientID, "sub": conf.ClientID, "aud": audience, "jti": rand.Text(), "iat": now.Unix(), "exp": now.Add(assertionLife).Unix(),
+	}
+	if s.key == nil {
+		return signJWT(jose.SigningKey{Algorithm: jose.HS256, Key: []byte(clientSecret.Reveal())}, &jose.SignerOptions{}, claims)
+	}
+	return s.sign(claims, chooseAlg(conf.PrivateKeyAlg, s.algs, m.assertionAlgs))
+}
+
+// sign makes a JWT with the private key.
+func (s *signer) sign(claims map[string]any, alg string) (string, error) {
+	options := &jose.SignerOptions{}
+	if s.x5t != "" { // Entra finds the key by it (CA-5)
+		options = options.WithHeader("x5t", s.x5t).WithHeader("x5t#S256", s.x256)
+	}
+	return signJWT(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(alg), Key: jose.JSONWebKey{Key: s.key, KeyID: s.kid}}, options, claims)
+}
+
+func signJWT(key jose.SigningKey, options *jose.SignerOptions, claims map[string]any) (string, error) {
+	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", err
 	}
-	options := (&jose.SignerOptions{}).WithType("JWT")
-	key := jose.SigningKey{Algorithm: jose.HS256, Key: []byte(clientSecret.Reveal())}
-	if s.key != nil {
-		alg := chooseAlg(conf.PrivateKeyAlg, s.algs, m.assertionAlgs)
-		key = jose.SigningKey{Algorithm: jose.SignatureAlgorithm(alg), Key: jose.JSONWebKey{Key: s.key, KeyID: s.kid}}
-		if s.x5t != "" { // Entra finds the key by it (CA-5)
-			options = options.WithHeader("x5t", s.x5t).WithHeader("x5t#S256", s.x256)
-		}
-	}
-	signing, err := jose.NewSigner(key, options)
+	signing, err := jose.NewSigner(key, options.WithType("JWT"))
 	if err != nil {
-		return "", fail(Misconfigured, "invalid_client", "no assertion can be signed with this key")
+		return "", fail(Misconfigured, "invalid_client", "nothing can be signed with this key")
 	}
-	jws, err := signing.Sign(claims)
+	jws, err := signing.Sign(payload)
 	if err != nil {
-		return "", fail(Misconfigured, "invalid_client", "no assertion can be signed with this key")
+		return "", fail(Misconfigured, "invalid_client", "nothing can be signed with this key")
 	}
 	return jws.CompactSerialize()
 }

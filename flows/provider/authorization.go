@@ -62,6 +62,9 @@ func (c *Client) AuthorizationURL(ctx context.Context, r AuthorizationRequest) (
 	if r.RedirectURI == "" || r.State == "" || r.Nonce == "" || withCode && r.CodeChallenge == "" {
 		return "", fail(Misconfigured, "incomplete_request", "an authorization request needs redirect_uri, state, nonce and, for a code, code_challenge")
 	}
+	if r.ResponseMode == "query" && responseType != "code" { // a token must never stand in a URL (MultiResponse §2.1, IMP-2)
+		return "", fail(Misconfigured, "incomplete_request", "response_mode query is for codes alone")
+	}
 	base, err := c.authorizationBase(m.Authorization, r.Extra)
 	if err != nil {
 		return "", err

@@ -23,6 +23,7 @@ const (
 	maxBody        = 1 << 20
 	maxHeader      = 64 << 10
 	callTimeout    = 10 * time.Second
+	pollTimeout    = 35 * time.Second // servers may hold a poll for 30 s (CIBA §7.3, CIB-7)
 	connectTimeout = 3 * time.Second
 )
 
@@ -99,18 +100,18 @@ func (a *answer) json() bool {
 }
 
 func (b *backchannel) get(ctx context.Context, target string, header http.Header) (*answer, error) {
-	return b.do(ctx, http.MethodGet, target, header, "")
+	return b.do(ctx, http.MethodGet, target, header, "", callTimeout)
 }
 
-func (b *backchannel) post(ctx context.Context, target string, header http.Header, form url.Values) (*answer, error) {
+func (b *backchannel) post(ctx context.Context, target string, header http.Header, form url.Values, timeout time.Duration) (*answer, error) {
 	header = header.Clone()
 	header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return b.do(ctx, http.MethodPost, target, header, form.Encode())
+	return b.do(ctx, http.MethodPost, target, header, form.Encode(), timeout)
 }
 
 // do makes one request, once. Failures are *Error.
-func (b *backchannel) do(ctx context.Context, method, target string, header http.Header, body string) (*answer, error) {
-	limited, cancel := context.WithTimeout(ctx, callTimeout)
+func (b *backchannel) do(ctx context.Context, method, target string, header http.Header, body string, timeout time.Duration) (*answer, error) {
+	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(limited, method, target, strings.NewReader(body))
 	if err != nil {

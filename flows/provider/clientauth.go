@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/doorward/doorward/internal/secret"
 )
@@ -109,17 +111,26 @@ func (c *Client) target(m *metadata, method string, of func(*Endpoints) *string)
 	return *of(&m.Endpoints)
 }
 
+// call is one request of this client to an endpoint.
+type call struct {
+	endpoint string // its name in the discovery document
+	of       func(*Endpoints) *string
+	form     url.Values
+	named    bool          // client_id stands in the form also beside a method that names the client elsewhere
+	timeout  time.Duration // 0 = callTimeout
+}
+
 // send posts a form to an endpoint, authenticated as this client (CA-9: the same way at
 // every endpoint). It makes one attempt; a second one only with the previous secret, after
 // the first was refused for its client authentication alone (CA-8).
-func (c *Client) send(ctx context.Context, m *metadata, endpoint string, of func(*Endpoints) *string, form url.Values) (*answer, error) {
+func (c *Client) send(ctx context.Context, m *metadata, k call) (*answer, error) {
 	if c.conf.ClientID == "" {
 		return nil, fail(Misconfigured, "no_client", "provider %q has no client_id: it only checks bearer tokens", c.conf.Name)
 	}
 	method := c.authMethod(m)
-	target := c.target(m, method, of)
+	target := c.target(m, method, k.of)
 	if target == "" {
-		return nil, fail(Misconfigured, "no_endpoint", "the provider has no %s", endpoint)
+		return nil, fail(Misconfigured, "no_endpoint", "the provider has no %s", k.endpoint)
 	}
 	secrets := c.secrets()
 	if !withSecret(method) {
@@ -127,12 +138,15 @@ func (c *Client) send(ctx context.Context, m *metadata, endpoint string, of func
 	}
 	var a *answer
 	for i, s := range secrets {
-		own, header := clone(form), http.Header{"Accept": {"application/json"}}
+		own, header := clone(k.form), http.Header{"Accept": {"application/json"}}
 		if err := c.authenticate(m, method, s, header, own); err != nil {
 			return nil, err
 		}
+		if k.named {
+			own.Set("client_id", c.conf.ClientID)
+		}
 		var err error
-		if a, err = c.back.post(ctx, target, header, own); err != nil {
+		if a, err = c.back.post(ctx, target, header, own, cmp.Or(k.timeout, callTimeout)); err != nil {
 			return nil, err
 		}
 		if a.gone() {

@@ -67,6 +67,7 @@ type parts struct {
 	roots       *x509.CertPool // nil = the system's
 	certificate *tls.Certificate
 	signer      *signer
+	requests    *signer
 }
 
 // check reports everything that is wrong, joined. Each error begins with the key.
@@ -93,6 +94,12 @@ func (conf *Config) check() (p parts, err error) {
 	note(err)
 	p.signer, err = newSigner(conf)
 	note(err)
+	if conf.ClientAuth == authPrivateKeyJWT {
+		p.requests = p.signer
+	} else {
+		p.requests, err = newKeySigner(conf)
+		note(err)
+	}
 	return p, errors.Join(errs...)
 }
 

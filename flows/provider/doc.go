@@ -17,5 +17,6 @@
 // endpoint twice with a request that may have been received.
 //
 // Start reading at [Client] in provider.go, then identify.go, validate.go and grant.go;
-// document.go is how remote documents are kept.
+// document.go is how remote documents are kept. What a flow has of its own stands in
+// device.go, ciba.go with push.go and request_object.go, front_channel.go and password.go.
 package provider

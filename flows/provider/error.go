@@ -32,7 +32,8 @@ func (k Kind) String() string {
 
 // Error is every failure of a Client.
 //
-// Code is the OAuth error code that the provider sent, or one of these words of ours:
+// Code is the OAuth error code that the provider sent, under its registered name where a provider
+// has a word of its own for it, or one of these words of ours:
 //
 //	unreachable timeout canceled tls_untrusted server_error rate_limited   the connection (Unavailable)
 //	redirect_refused too_large bad_status bad_response                     the answer
@@ -41,7 +42,8 @@ func (k Kind) String() string {
 //	malformed_token bad_type bad_alg bad_signature keys_unavailable        the token as such
 //	bad_issuer bad_audience bad_azp bad_subject bad_claims                 whose it is
 //	token_expired token_not_yet_valid token_too_old                        its times
-//	bad_nonce bad_at_hash bad_c_hash bad_auth_time bad_acr                 the login it belongs to
+//	bad_nonce bad_at_hash bad_c_hash bad_s_hash bad_auth_time bad_acr      the login it belongs to
+//	bad_auth_req_id bad_rt_hash                                            the CIBA request that a push answers
 //	not_an_access_token token_bound                                        a bearer token of the wrong kind
 //	id_token_missing userinfo_refused userinfo_subject claims_too_large    the identity
 //	no_refresh_token                                                       nothing to refresh with

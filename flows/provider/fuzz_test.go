@@ -163,7 +163,7 @@ func FuzzTokenResponse(f *testing.F) {
 			return
 		}
 		a := &answer{status: status, header: http.Header{}, media: media, body: body}
-		r, err := parseTokenResponse(a, now, []string{"secret-canary"})
+		r, err := parseTokenResponse(a, now, []string{"secret-canary"}, nil)
 		if err != nil {
 			e, ok := err.(*Error)
 			if !ok || r != nil || strings.Contains(e.Error(), "secret-canary") || len(e.Error()) > 2000 || bytes.ContainsAny([]byte(e.Error()), "\r\n\x1b") {

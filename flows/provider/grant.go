@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"html"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,19 +40,26 @@ func (r Response) LogValue() slog.Value { return slog.StringValue("[token respon
 // what the table in classify says, Unavailable for the network, 429 and 5xx, Misbehaved
 // for an answer that is none.
 func (c *Client) Grant(ctx context.Context, form url.Values) (*Response, error) {
+	return c.grant(ctx, call{form: form}, nil)
+}
+
+// poll is Grant for the question whether a person has approved yet: patient with servers
+// that hold it, and decided by the answer's error, whatever its status.
+func (c *Client) poll(ctx context.Context, form url.Values) (*Response, error) {
+	return c.grant(ctx, call{form: form, timeout: pollTimeout}, pollErrors())
+}
+
+func (c *Client) grant(ctx context.Context, k call, decisive []string) (*Response, error) {
 	m, err := c.metadata(ctx)
 	if err != nil {
 		return nil, err
 	}
-	a, err := c.send(ctx, m, "token_endpoint", func(e *Endpoints) *string { return &e.Token }, form)
+	k.endpoint, k.of = "token_endpoint", func(e *Endpoints) *string { return &e.Token }
+	a, err := c.send(ctx, m, k)
 	if err != nil {
 		return nil, err
 	}
-	now := c.now()
-	if e := a.trouble("the token endpoint", now); e != nil {
-		return nil, e
-	}
-	r, err := parseTokenResponse(a, now, c.sent(form))
+	r, err := parseTokenResponse(a, c.now(), c.sent(k.form), decisive)
 	if err != nil {
 		return nil, c.explained(err)
 	}
@@ -57,17 +67,19 @@ func (c *Client) Grant(ctx context.Context, form url.Values) (*Response, error) 
 }
 
 // sent lists what of a request must not come back to light in an error: some providers
-// repeat a token or a password in error_description.
+// repeat a token or a password in error_description. Texts of up to three bytes are left
+// out, as they stand in any sentence, but for what a person typed (P175).
 func (c *Client) sent(form url.Values) []string {
 	out := []string{c.conf.ClientSecret.Reveal(), c.conf.PreviousSecret.Reveal()}
 	for name, values := range form {
 		switch name {
-		case "grant_type", "scope", "redirect_uri", "audience", "resource", "token_type_hint":
+		case "grant_type", "scope", "redirect_uri", "audience", "resource", "token_type_hint", "acr_values", "requested_expiry", "code_challenge_method":
 		default:
 			out = append(out, values...)
 		}
 	}
-	return out
+	typed := form.Get("grant_type") == "password" || form.Has("user_code")
+	return slices.DeleteFunc(out, func(s string) bool { return s == "" || len(s) < 4 && !typed })
 }
 
 // explained adds what we know about the clocks to a refusal that clocks can cause.
@@ -81,22 +93,66 @@ func (c *Client) explained(err error) error {
 // refusal reads an error answer (RFC 6749 §5.2). What repeats a part of the request is
 // left out.
 func refusal(where string, status int, o object, sent []string) *Error {
-	code, text := o.text("error"), o.text("error_description")
-	for _, s := range sent {
-		if len(s) < 4 {
-			continue
-		}
-		if strings.Contains(code, s) {
-			code = ""
-		}
-		if strings.Contains(text, s) {
-			text = "[a text that repeats the request]"
-		}
+	code, text := standard(o.text("error")), o.text("error_description")
+	if repeats(text, sent) {
+		text = "[a text that repeats the request]"
 	}
-	if word(code) == "" {
+	if word(code) == "" || !registered(code) && repeats(code, sent) {
 		return fail(Misbehaved, "bad_response", "%s answered %d without an error code", where, status)
 	}
-	return fail(classify(code), code, "%s says %s", where, shown(text))
+	e := fail(classify(code), code, "%s says %s", where, shown(text))
+	if code == "slow_down" { // GitHub
+		e.Interval, _ = interval(o, 0)
+	}
+	return e
+}
+
+// repeats tells whether a text holds a part of the request, as it was sent or encoded for a
+// URL or a page, in whatever case.
+func repeats(text string, sent []string) bool {
+	text = strings.ToLower(text)
+	for _, s := range sent {
+		for _, as := range []string{s, url.QueryEscape(s), url.PathEscape(s), html.EscapeString(s)} {
+			if strings.Contains(text, strings.ToLower(as)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// standard returns the registered word for what a provider calls otherwise.
+func standard(code string) string {
+	switch code {
+	case "authorization_declined": // Entra
+		return "access_denied"
+	case "code_expired": // Entra of old
+		return "expired_token"
+	case "bad_verification_code", "incorrect_device_code": // Entra, GitHub
+		return "invalid_grant"
+	case "device_flow_disabled": // GitHub
+		return "unauthorized_client"
+	case "incorrect_client_credentials": // GitHub
+		return "invalid_client"
+	}
+	return code
+}
+
+// registered tells whether a code is one of the IANA registry, and thus never a part of the
+// request that came back, even if a person's name stands in it.
+func registered(code string) bool {
+	switch code {
+	case "invalid_grant", "invalid_token", "insufficient_scope", "login_required", "interaction_required", "consent_required", "account_selection_required":
+		return true
+	}
+	return classify(code) != Refused || slices.Contains(pollErrors(), code) || slices.Contains(cibaErrors(), code)
+}
+
+// pollErrors are the answers to a poll (RFC 8628 §3.5, CIBA §11): they are told by their
+// word, since servers send them with 400, 200, 403, 428 and 429. By any other name, a status that
+// says trouble is trouble.
+func pollErrors() []string {
+	return []string{"authorization_pending", "slow_down", "access_denied", "expired_token", "transaction_failed"}
 }
 
 // classify sorts OAuth error codes by what must be answered: Misconfigured is what only
@@ -116,16 +172,10 @@ func classify(code string) Kind {
 // parseTokenResponse reads the answer of a token endpoint (RFC 6749 §5). It is tolerant
 // where servers are known to differ (case of token_type, numbers in quotes, a missing
 // content type) and strict elsewhere.
-func parseTokenResponse(a *answer, now time.Time, sent []string) (*Response, error) {
-	if !a.json() {
-		return nil, fail(Misbehaved, "bad_response", "the token endpoint answered %d with %s, not JSON: is it the right URL?", a.status, shown(a.media))
-	}
-	o, err := parseObject(a.body)
+func parseTokenResponse(a *answer, now time.Time, sent, decisive []string) (*Response, error) {
+	o, err := a.granted("the token endpoint", now, sent, decisive)
 	if err != nil {
-		return nil, fail(Misbehaved, "bad_response", "the token endpoint's answer (%d): %v", a.status, err)
-	}
-	if a.status != http.StatusOK || o.has("error") { // some answer errors with 200
-		return nil, refusal("the token endpoint", a.status, o, sent)
+		return nil, err
 	}
 	t, err := readTokens(o, now)
 	if err != nil {
@@ -134,23 +184,44 @@ func parseTokenResponse(a *answer, now time.Time, sent []string) (*Response, err
 	return &Response{Tokens: *t, Raw: a.body}, nil
 }
 
+// granted returns the JSON of a good answer, or why it is none: trouble, the server's
+// refusal, or an answer that cannot be read. An error among decisive goes before trouble.
+func (a *answer) granted(where string, now time.Time, sent, decisive []string) (object, error) {
+	if slices.Contains(decisive, standard(a.errorCode())) {
+		o, _ := parseObject(a.body)
+		return nil, refusal(where, a.status, o, sent)
+	}
+	if e := a.trouble(where, now); e != nil {
+		return nil, e
+	}
+	if !a.json() {
+		return nil, fail(Misbehaved, "bad_response", "%s answered %d with %s, not JSON: is it the right URL?", where, a.status, shown(a.media))
+	}
+	o, err := parseObject(a.body)
+	if err != nil {
+		return nil, fail(Misbehaved, "bad_response", "the answer of %s (%d): %v", where, a.status, err)
+	}
+	if a.status != http.StatusOK || o.has("error") { // some answer errors with 200
+		return nil, refusal(where, a.status, o, sent)
+	}
+	return o, nil
+}
+
 func readTokens(o object, now time.Time) (*identity.Tokens, error) {
 	t := &identity.Tokens{ReceivedAt: now}
-	for name, to := range map[string]*secret.String{"access_token": &t.AccessToken, "refresh_token": &t.RefreshToken, "id_token": &t.IDToken} {
-		s, err := o.str(name)
-		switch {
-		case err != nil:
-			return nil, err
-		case s == "" && name != "access_token":
-		case len(s) > maxToken:
-			return nil, fmt.Errorf("%s has more than %d bytes", name, maxToken)
-		case !printable(s): // it becomes part of a header
-			return nil, fmt.Errorf("%s is missing, empty or holds control characters", name)
-		default:
-			*to = secret.New(s)
-		}
-	}
 	var err error
+	if t.AccessToken, err = token(o, "access_token"); err != nil {
+		return nil, err
+	}
+	if t.AccessToken.IsZero() {
+		return nil, errors.New("access_token is missing or empty")
+	}
+	if t.RefreshToken, err = token(o, "refresh_token"); err != nil {
+		return nil, err
+	}
+	if t.IDToken, err = token(o, "id_token"); err != nil {
+		return nil, err
+	}
 	if t.Scope, err = o.str("scope"); err != nil {
 		return nil, err
 	}
@@ -174,6 +245,20 @@ func readTokens(o object, now time.Time) (*identity.Tokens, error) {
 		}
 	}
 	return t, nil
+}
+
+// token reads one token; missing and empty are zero.
+func token(o object, name string) (secret.String, error) {
+	s, err := o.str(name)
+	switch {
+	case err != nil:
+		return secret.String{}, err
+	case len(s) > maxToken:
+		return secret.String{}, fmt.Errorf("%s has more than %d bytes", name, maxToken)
+	case s != "" && !printable(s): // it becomes part of a header
+		return secret.String{}, fmt.Errorf("%s holds control characters or spaces", name)
+	}
+	return secret.New(s), nil
 }
 
 // tokenType accepts Bearer in any case (RFC 6749 §5.1); N_A only where the answer of a

@@ -31,7 +31,7 @@ func (c *Client) Identify(ctx context.Context, r *Response, e Expect) (*identity
 	if r == nil || r.IDToken.IsZero() { // TOK-5
 		return nil, fail(Misbehaved, "id_token_missing", "the answer has no id_token; is openid among the scopes?")
 	}
-	t, err := c.idToken(ctx, r.IDToken, r.AccessToken, e)
+	t, err := c.idToken(ctx, &r.Tokens, e)
 	if err != nil {
 		return nil, err
 	}

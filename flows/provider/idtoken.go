@@ -18,18 +18,22 @@ import (
 const idTokenAge = 10 * time.Minute
 
 // idToken validates an ID token (OIDC Core §3.1.3.7; §3.2.2.11 and §3.3.2.12 for what came
-// through the browser). access is the access token that came along, zero if none.
-func (c *Client) idToken(ctx context.Context, raw, access secret.String, e Expect) (*jwt, error) {
+// through the browser; CIBA §10.3.1 for what was pushed), with the tokens that came along.
+func (c *Client) idToken(ctx context.Context, with *identity.Tokens, e Expect) (*jwt, error) {
 	m, err := c.metadata(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return c.validate(ctx, raw.Reveal(), c.algorithms(m), idTokenType,
+	return c.validate(ctx, with.IDToken.Reveal(), c.algorithms(m), idTokenType,
 		c.checkClient,
 		c.checkFresh,
 		e.checkNonce,
-		func(t *jwt) error { return checkHash(t, "at_hash", access, e.FrontChannel && !access.IsZero()) },
-		func(t *jwt) error { return checkHash(t, "c_hash", e.Code, !e.Code.IsZero()) },
+		func(t *jwt) error {
+			return checkHash(t, "at_hash", "at_hash", with.AccessToken, e.Pushed != "" || e.FrontChannel && !with.AccessToken.IsZero())
+		},
+		func(t *jwt) error { return checkHash(t, "c_hash", "c_hash", e.Code, !e.Code.IsZero()) },
+		func(t *jwt) error { return checkHash(t, "s_hash", "s_hash", secret.New(e.State), false) },
+		func(t *jwt) error { return e.checkPushed(t, with) },
 		func(t *jwt) error { return c.checkAuthTime(t, e.MaxAge) },
 		e.checkACR,
 		func(t *jwt) error { return c.checkSame(t, e.Same) },
@@ -116,10 +120,10 @@ func (e Expect) checkNonce(t *jwt) error {
 	return nil
 }
 
-// checkHash compares at_hash or c_hash with the token or code it vouches for (§3.1.3.6,
-// §3.3.2.11; IDT-12, P105).
-func checkHash(t *jwt, claim string, of secret.String, required bool) error {
-	code := "bad_" + claim
+// checkHash compares at_hash, c_hash, s_hash or rt_hash with what it vouches for (§3.1.3.6,
+// §3.3.2.11; FAPI 1.0 part 2 §5.2.2; CIBA §10.3.1; IDT-12, P105).
+func checkHash(t *jwt, short, claim string, of secret.String, required bool) error {
+	code := "bad_" + short
 	hash, err := t.claims.str(claim)
 	switch {
 	case err != nil:

@@ -26,7 +26,7 @@ func (c *Client) Revoke(ctx context.Context, token secret.String, hint string) e
 	if hint != "" {
 		form.Set("token_type_hint", hint)
 	}
-	a, err := c.send(ctx, m, "revocation_endpoint", func(e *Endpoints) *string { return &e.Revocation }, form)
+	a, err := c.send(ctx, m, call{endpoint: "revocation_endpoint", of: func(e *Endpoints) *string { return &e.Revocation }, form: form})
 	if err != nil {
 		return err
 	}

@@ -20,10 +20,12 @@ type metadata struct {
 	mtls Endpoints // mtls_endpoint_aliases (RFC 8705 §5)
 
 	responseTypes, grantTypes     []string
+	responseModes                 []string
 	authMethods, assertionAlgs    []string
 	challengeMethods, idTokenAlgs []string
 	scopes                        []string
 	issParameter                  bool
+	ciba                          CIBASupport
 }
 
 const discoveryAge = 24 * time.Hour
@@ -119,15 +121,21 @@ func parseMetadata(conf *Config, body []byte) (*metadata, error) {
 func (m *metadata) lists(o object) (err error) {
 	for name, to := range map[string]*[]string{
 		"response_types_supported": &m.responseTypes, "grant_types_supported": &m.grantTypes,
-		"token_endpoint_auth_methods_supported":            &m.authMethods,
-		"token_endpoint_auth_signing_alg_values_supported": &m.assertionAlgs,
-		"code_challenge_methods_supported":                 &m.challengeMethods,
-		"id_token_signing_alg_values_supported":            &m.idTokenAlgs,
-		"scopes_supported":                                 &m.scopes,
+		"token_endpoint_auth_methods_supported":                           &m.authMethods,
+		"token_endpoint_auth_signing_alg_values_supported":                &m.assertionAlgs,
+		"code_challenge_methods_supported":                                &m.challengeMethods,
+		"id_token_signing_alg_values_supported":                           &m.idTokenAlgs,
+		"scopes_supported":                                                &m.scopes,
+		"response_modes_supported":                                        &m.responseModes,
+		"backchannel_token_delivery_modes_supported":                      &m.ciba.DeliveryModes,
+		"backchannel_authentication_request_signing_alg_values_supported": &m.ciba.RequestAlgorithms,
 	} {
 		if *to, err = o.strings(name, false); err != nil {
 			return err
 		}
+	}
+	if m.ciba.UserCode, err = o.boolean("backchannel_user_code_parameter_supported"); err != nil {
+		return err
 	}
 	m.issParameter, err = o.boolean("authorization_response_iss_parameter_supported")
 	return err

@@ -23,7 +23,10 @@ type Finding struct {
 // what it means and what to do. It signs nobody in; it asks the authorization endpoint about
 // each redirect URI as a browser without a session would (prompt=none), and the token
 // endpoint about a code that does not exist, to see whether the client is known there.
-func (c *Client) Probe(ctx context.Context, redirectURIs []string) []Finding {
+//
+// needs says what the configured logins use, one element for each; without any, it is the
+// authorization code flow where there are redirect URIs.
+func (c *Client) Probe(ctx context.Context, redirectURIs []string, needs ...Needs) []Finding {
 	p := &probe{c: c}
 	m, err := p.discovery(ctx)
 	if err != nil {
@@ -35,8 +38,12 @@ func (c *Client) Probe(ctx context.Context, redirectURIs []string) []Finding {
 		p.good("no client_id is configured: this provider only vouches for bearer tokens")
 		return p.found
 	}
-	p.features(m, len(redirectURIs) > 0)
-	p.client(ctx, m)
+	if len(needs) == 0 && len(redirectURIs) > 0 {
+		needs = []Needs{{ResponseType: "code"}}
+	}
+	p.features(m)
+	p.needs(m, needs)
+	p.client(ctx, m, needs)
 	for _, uri := range redirectURIs {
 		p.redirect(ctx, uri)
 	}
@@ -132,20 +139,7 @@ func (p *probe) listed(what string, list []string, want, otherwise string) {
 	}
 }
 
-func (p *probe) features(m *metadata, logins bool) {
-	if logins {
-		if m.Authorization == "" {
-			p.bad("the provider names no authorization_endpoint: nobody can sign in there with a browser")
-		}
-		p.listed("response types", m.responseTypes, "code", "The authorization code flow will probably be refused; enable it for this client")
-		if m.grantTypes != nil {
-			p.listed("grant types", m.grantTypes, "authorization_code", "The authorization code flow will probably be refused; enable it for this client")
-		}
-		p.listed("PKCE methods", m.challengeMethods, "S256", "Doorward sends S256 all the same; a provider that ignores it still works, one that refuses it does not")
-		if m.EndSession == "" {
-			p.good("the provider has no end_session_endpoint: signing out ends the session here, not there")
-		}
-	}
+func (p *probe) features(m *metadata) {
 	if m.Token == "" {
 		p.bad("the provider names no token_endpoint")
 	}
@@ -167,24 +161,22 @@ func (p *probe) features(m *metadata, logins bool) {
 
 // client finds out whether the provider knows us: a code that never existed is refused with
 // invalid_grant by a provider that accepts the client, with invalid_client by one that does not.
-func (p *probe) client(ctx context.Context, m *metadata) {
+func (p *probe) client(ctx context.Context, m *metadata, needs []Needs) {
 	method := p.c.authMethod(m)
-	_, err := p.c.Grant(ctx, url.Values{
-		"grant_type": {"authorization_code"}, "code": {"doorward-check-" + rand.Text()},
-		"code_verifier": {NewVerifier().Reveal()}, "redirect_uri": {"https://doorward.invalid/check"},
-	})
+	form, what, used := question(needs)
+	_, err := p.c.Grant(ctx, form)
 	var e *Error
 	switch {
 	case err == nil:
 		p.bad("the token endpoint gave tokens for a code that does not exist; do not trust this provider")
 	case !errors.As(err, &e):
 		p.bad("the token endpoint: %s", err)
-	case e.Code == "invalid_grant":
+	case e.Code == "invalid_grant", slices.Contains(pollErrors(), e.Code): // no code of ours, but a client of theirs
 		p.good("the provider accepts client %q (%s)", p.c.conf.ClientID, method)
 	case e.Code == "invalid_client":
 		p.bad("the provider does not accept client %q (%s): check client_id, the secret or key, and client_auth. %s", p.c.conf.ClientID, method, e.Detail)
-	case e.Code == "unauthorized_client" || e.Code == "unsupported_grant_type":
-		p.bad("client %q may not use the authorization code flow (%s): enable it at the provider", p.c.conf.ClientID, e.Code)
+	case (e.Code == "unauthorized_client" || e.Code == "unsupported_grant_type") && used:
+		p.bad("client %q may not use the %s (%s): enable it at the provider", p.c.conf.ClientID, what, e.Code)
 	case e.Kind == Unavailable:
 		p.bad("the token endpoint cannot be reached: %s", err)
 	default:

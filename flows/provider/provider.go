@@ -20,7 +20,7 @@ type Config struct {
 	ClientSecret   secret.String
 	PreviousSecret secret.String // tried once on invalid_client, while a rotation spreads (CA-8)
 	ClientAuth     string        // "" = from discovery
-	// private_key_jwt, tls_client_auth, assertion_file:
+	// private_key_jwt, tls_client_auth, assertion_file; the private key signs CIBA requests too, whatever the method:
 	PrivateKeyPEM           secret.String
 	PrivateKeyID            string // kid; "" = the key's thumbprint (RFC 7638)
 	PrivateKeyAlg           string // "" = by key
@@ -61,8 +61,9 @@ type Deps struct {
 
 // Client is Doorward as the client of one provider. It is safe for concurrent use.
 type Client struct {
-	conf   Config
-	signer *signer // private_key_jwt and client_secret_jwt; nil with other methods
+	conf     Config
+	signer   *signer // private_key_jwt and client_secret_jwt; nil with other methods
+	requests *signer // signed requests; nil without a private key
 
 	back      *backchannel
 	discovery *document[*metadata] // nil without discovery
@@ -82,7 +83,7 @@ func New(conf Config, deps Deps) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{conf: conf, signer: parts.signer, store: deps.Store, ring: deps.Ring, now: deps.Now, log: deps.Log}
+	c := &Client{conf: conf, signer: parts.signer, requests: parts.requests, store: deps.Store, ring: deps.Ring, now: deps.Now, log: deps.Log}
 	if c.now == nil {
 		c.now = time.Now
 	}

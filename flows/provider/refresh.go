@@ -80,7 +80,7 @@ func refreshError(err error) error {
 // the claims.
 func (c *Client) refreshedClaims(ctx context.Context, r *Response, who *identity.Identity) (claims object, newer bool, err error) {
 	if !r.IDToken.IsZero() {
-		t, err := c.idToken(ctx, r.IDToken, r.AccessToken, Expect{NoNonce: true, Same: who})
+		t, err := c.idToken(ctx, &r.Tokens, Expect{NoNonce: true, Same: who})
 		switch {
 		case err == nil:
 			return t.claims, false, nil

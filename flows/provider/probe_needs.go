@@ -1,0 +1,163 @@
+package provider
+
+import (
+	"crypto/rand"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Needs is what one configured login uses of its provider. Exactly one of ResponseType and
+// GrantType is set.
+type Needs struct {
+	ResponseType string // of flows through the provider's pages: "code", "id_token", "code id_token" …
+	ResponseMode string // "" = the usual of the type
+
+	GrantType     string // "password", GrantDevice or GrantCIBA
+	Delivery      string // CIBA: "poll", "ping" or "push"
+	SignedRequest bool   // CIBA
+	UserCode      bool   // CIBA
+}
+
+const enable = "It will probably be refused; enable it for this client"
+
+// needs judges what the logins use.
+func (p *probe) needs(m *metadata, all []Needs) {
+	browser := false
+	for _, n := range all {
+		switch {
+		case n.ResponseType != "":
+			browser = true
+			p.response(m, n)
+		case n.GrantType == GrantDevice:
+			p.device(m)
+		case n.GrantType == GrantCIBA:
+			p.ciba(m, n)
+		default:
+			p.grantType(m, n.GrantType)
+		}
+	}
+	if slices.ContainsFunc(all, func(n Needs) bool {
+		return n.GrantType == "" && slices.Contains(strings.Fields(n.ResponseType), "code")
+	}) {
+		p.listed("PKCE methods", m.challengeMethods, "S256", "Doorward sends S256 all the same; a provider that ignores it still works, one that refuses it does not")
+	}
+	if browser && m.Authorization == "" {
+		p.bad("the provider names no authorization_endpoint: nobody can sign in there with a browser")
+	}
+	if len(all) > 0 && m.EndSession == "" {
+		p.good("the provider has no end_session_endpoint: signing out ends the session here, not there")
+	}
+	p.once()
+}
+
+// once drops what two logins say alike.
+func (p *probe) once() {
+	seen := make(map[Finding]bool)
+	p.found = slices.DeleteFunc(p.found, func(f Finding) bool {
+		again := seen[f]
+		seen[f] = true
+		return again
+	})
+}
+
+// response judges a flow that goes through the provider's pages.
+func (p *probe) response(m *metadata, n Needs) {
+	want, otherwise := n.ResponseType, enable
+	if want == "code" {
+		otherwise = "The authorization code flow will probably be refused; enable it for this client"
+	}
+	announced := slices.Clone(m.responseTypes)
+	for i, t := range announced { // their order means nothing (RFC 6749 §3.1.1)
+		if sameWords(t, want) {
+			announced[i] = want
+		}
+	}
+	p.listed("response types", announced, want, otherwise)
+	if n.ResponseMode != "" {
+		p.listed("response modes", m.responseModes, n.ResponseMode, "Set response_mode to one of these")
+	}
+	words := strings.Fields(want)
+	if m.grantTypes != nil && slices.Contains(words, "code") {
+		p.grantType(m, "authorization_code")
+	}
+	if m.grantTypes != nil && want != "code" {
+		p.grantType(m, "implicit")
+	}
+	if want == "id_token" && p.c.conf.UserInfo == "always" {
+		p.warn("userinfo = \"always\", but with response_type id_token there is no access token to ask it with: what is not in the ID token stays unknown")
+	}
+}
+
+func sameWords(a, b string) bool {
+	one, two := strings.Fields(a), strings.Fields(b)
+	slices.Sort(one)
+	slices.Sort(two)
+	return slices.Equal(one, two)
+}
+
+func (p *probe) grantType(m *metadata, grant string) {
+	otherwise := enable
+	if grant == "authorization_code" {
+		otherwise = "The authorization code flow will probably be refused; enable it for this client"
+	}
+	p.listed("grant types", m.grantTypes, grant, otherwise)
+}
+
+func (p *probe) device(m *metadata) {
+	if m.DeviceAuthorization == "" {
+		p.bad("the provider names no device_authorization_endpoint: nobody can sign in by a code on another device")
+	} else {
+		p.good("the device authorization endpoint is %s", m.DeviceAuthorization)
+	}
+	p.grantType(m, GrantDevice)
+}
+
+func (p *probe) ciba(m *metadata, n Needs) {
+	if m.BackchannelAuthentication == "" {
+		p.bad("the provider names no backchannel_authentication_endpoint: nobody can be asked on their phone (CIBA)")
+	} else {
+		p.good("the backchannel authentication endpoint is %s", m.BackchannelAuthentication)
+	}
+	p.grantType(m, GrantCIBA)
+	if n.Delivery != "" {
+		p.listed("CIBA delivery modes", m.ciba.DeliveryModes, n.Delivery, "Set delivery to one of these")
+	}
+	if n.UserCode && !m.ciba.UserCode {
+		p.warn("user_code: the provider does not announce that it takes one (backchannel_user_code_parameter_supported), and may refuse it")
+	}
+	if !n.SignedRequest {
+		return
+	}
+	if p.c.requests == nil {
+		p.bad("signed CIBA requests need a private_key at this provider")
+		return
+	}
+	alg := chooseAlg(p.c.conf.PrivateKeyAlg, p.c.requests.algs, m.ciba.RequestAlgorithms)
+	p.listed("CIBA request signatures", m.ciba.RequestAlgorithms, alg, "Use a private_key of a kind that fits one of these")
+}
+
+// question is what the token endpoint is asked about, without harm: a code of a kind that the
+// logins use, but that never existed. used tells whether a login needs the flow; a password
+// is never tried, as a provider counts wrong ones.
+func question(needs []Needs) (form url.Values, flow string, used bool) {
+	nothing := "doorward-check-" + rand.Text()
+	code := url.Values{
+		"grant_type": {"authorization_code"}, "code": {nothing},
+		"code_verifier": {NewVerifier().Reveal()}, "redirect_uri": {"https://doorward.invalid/check"},
+	}
+	for _, n := range needs {
+		if slices.Contains(strings.Fields(n.ResponseType), "code") {
+			return code, "authorization code flow", true
+		}
+	}
+	for _, n := range needs {
+		switch n.GrantType {
+		case GrantDevice:
+			return url.Values{"grant_type": {GrantDevice}, "device_code": {nothing}}, "device authorization grant", true
+		case GrantCIBA:
+			return url.Values{"grant_type": {GrantCIBA}, "auth_req_id": {nothing}}, "CIBA grant", true
+		}
+	}
+	return code, "authorization code flow", len(needs) == 0
+}

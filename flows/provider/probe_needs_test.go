@@ -1,0 +1,134 @@
+package provider_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/doorward/doorward/flows/provider"
+	"github.com/doorward/doorward/internal/secret"
+)
+
+// found returns what a probe says, each line with good, warn or bad before it.
+func found(t *testing.T, c *provider.Client, uris []string, needs ...provider.Needs) string {
+	t.Helper()
+	var b strings.Builder
+	seen := map[string]bool{}
+	for _, f := range c.Probe(t.Context(), uris, needs...) {
+		if seen[f.Text] {
+			t.Errorf("said twice: %s", f.Text)
+		}
+		seen[f.Text] = true
+		switch {
+		case f.OK:
+			b.WriteString("good ")
+		case f.Warn:
+			b.WriteString("warn ")
+		default:
+			b.WriteString("bad ")
+		}
+		b.WriteString(f.Text + "\n")
+	}
+	return b.String()
+}
+
+// TestAProbeOfWhatTheLoginsNeed: each row is a login, what spoils it, and what check --online must say.
+func TestAProbeOfWhatTheLoginsNeed(t *testing.T) {
+	device, ciba := provider.Needs{GrantType: provider.GrantDevice}, provider.Needs{GrantType: provider.GrantCIBA, Delivery: "ping", UserCode: true}
+	signed := provider.Needs{GrantType: provider.GrantCIBA, Delivery: "poll", SignedRequest: true}
+	withKey := func(c *provider.Config) { c.ClientAuth, c.PrivateKeyPEM = "client_secret_basic", pkcs8(newKey()) }
+	for name, row := range map[string]struct {
+		needs []provider.Needs
+		spoil func(*rogue)
+		conf  func(*provider.Config)
+		says  string
+	}{
+		"code":                          {[]provider.Needs{{ResponseType: "code"}}, nil, nil, "good response types: code is supported"},
+		"code, PKCE":                    {[]provider.Needs{{ResponseType: "code"}}, nil, nil, "good PKCE methods: S256 is supported"},
+		"hybrid in another order":       {[]provider.Needs{{ResponseType: "token code id_token"}}, nil, nil, "good response types: token code id_token is supported"},
+		"implicit":                      {[]provider.Needs{{ResponseType: "id_token", ResponseMode: "form_post"}}, nil, nil, "good response modes: form_post is supported"},
+		"implicit is off":               {[]provider.Needs{{ResponseType: "id_token token"}}, nil, nil, "warn response types: the provider announces"},
+		"implicit grant is off":         {[]provider.Needs{{ResponseType: "id_token"}}, func(r *rogue) { r.set("grant_types_supported", []string{"authorization_code"}) }, nil, "warn grant types: the provider announces \"authorization_code\", but not implicit"},
+		"no form_post":                  {[]provider.Needs{{ResponseType: "id_token", ResponseMode: "form_post"}}, func(r *rogue) { r.set("response_modes_supported", []string{"fragment"}) }, nil, "warn response modes: the provider announces \"fragment\", but not form_post"},
+		"id_token and userinfo":         {[]provider.Needs{{ResponseType: "id_token"}}, nil, func(c *provider.Config) { c.UserInfo = "always" }, "warn userinfo = \"always\", but with response_type id_token"},
+		"no authorization endpoint":     {[]provider.Needs{{ResponseType: "id_token"}}, func(r *rogue) { r.set("authorization_endpoint", nil) }, nil, "bad the provider names no authorization_endpoint"},
+		"device":                        {[]provider.Needs{device}, nil, nil, "good the device authorization endpoint is http"},
+		"device grant":                  {[]provider.Needs{device}, nil, nil, "good grant types: urn:ietf:params:oauth:grant-type:device_code is supported"},
+		"no device endpoint":            {[]provider.Needs{device}, func(r *rogue) { r.set("device_authorization_endpoint", nil) }, nil, "bad the provider names no device_authorization_endpoint"},
+		"no device grant":               {[]provider.Needs{device}, func(r *rogue) { r.set("grant_types_supported", []string{"password"}) }, nil, "warn grant types: the provider announces \"password\", but not urn:ietf"},
+		"device not for this client":    {[]provider.Needs{device}, func(r *rogue) { r.on("/token", answerJSON(400, `{"error":"unauthorized_client"}`)) }, nil, "bad client \"doorward\" may not use the device authorization grant"},
+		"device, the client is known":   {[]provider.Needs{device}, func(r *rogue) { r.on("/token", answerJSON(400, `{"error":"expired_token"}`)) }, nil, "good the provider accepts client"},
+		"ciba":                          {[]provider.Needs{ciba}, nil, nil, "good the backchannel authentication endpoint is http"},
+		"ciba delivery":                 {[]provider.Needs{ciba}, nil, nil, "good CIBA delivery modes: ping is supported"},
+		"no ciba endpoint":              {[]provider.Needs{ciba}, func(r *rogue) { r.set("backchannel_authentication_endpoint", nil) }, nil, "bad the provider names no backchannel_authentication_endpoint"},
+		"no push":                       {[]provider.Needs{{GrantType: provider.GrantCIBA, Delivery: "push"}}, nil, nil, "warn CIBA delivery modes: the provider announces \"poll ping\", but not push"},
+		"no user code":                  {[]provider.Needs{ciba}, func(r *rogue) { r.set("backchannel_user_code_parameter_supported", false) }, nil, "warn user_code: the provider does not announce"},
+		"ciba not for this client":      {[]provider.Needs{ciba}, func(r *rogue) { r.on("/token", answerJSON(400, `{"error":"unauthorized_client"}`)) }, nil, "bad client \"doorward\" may not use the CIBA grant"},
+		"signed requests":               {[]provider.Needs{signed}, nil, withKey, "good CIBA request signatures: ES256 is supported"},
+		"signed requests without a key": {[]provider.Needs{signed}, nil, nil, "bad signed CIBA requests need a private_key"},
+		"signed by another kind of key": {[]provider.Needs{signed}, func(r *rogue) {
+			r.set("backchannel_authentication_request_signing_alg_values_supported", []string{"PS256"})
+		}, withKey, "warn CIBA request signatures: the provider announces \"PS256\", but not ES256"},
+		"password":                       {[]provider.Needs{{GrantType: "password"}}, nil, nil, "good grant types: password is supported"},
+		"password is off":                {[]provider.Needs{{GrantType: "password"}}, func(r *rogue) { r.set("grant_types_supported", []string{"implicit"}) }, nil, "warn grant types: the provider announces \"implicit\", but not password"},
+		"password alone, code is off":    {[]provider.Needs{{GrantType: "password"}}, func(r *rogue) { r.on("/token", answerJSON(400, `{"error":"unauthorized_client"}`)) }, nil, "good whether the provider accepts client \"doorward\" cannot be told"},
+		"nothing is announced":           {[]provider.Needs{device, ciba}, func(r *rogue) { r.set("grant_types_supported", nil) }, nil, "good the provider does not say which grant types it supports"},
+		"no end_session_endpoint":        {[]provider.Needs{device}, func(r *rogue) { r.set("end_session_endpoint", nil) }, nil, "good the provider has no end_session_endpoint"},
+		"two logins say one thing":       {[]provider.Needs{device, device, {ResponseType: "code"}, {ResponseType: "code"}}, nil, nil, "good response types: code is supported"},
+		"a public client and a password": {[]provider.Needs{{GrantType: "password"}}, nil, func(c *provider.Config) { c.ClientSecret = secret.String{} }, "good grant types: password is supported"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := phones(devices(probed(t)))
+			r.set("response_types_supported", []string{"code", "id_token", "code id_token token"})
+			r.set("response_modes_supported", []string{"query", "fragment", "form_post"})
+			r.set("grant_types_supported", []string{"authorization_code", "implicit", "password", provider.GrantDevice, provider.GrantCIBA})
+			r.set("backchannel_authentication_request_signing_alg_values_supported", []string{"ES256", "PS256"})
+			if row.spoil != nil {
+				row.spoil(r)
+			}
+			settings := row.conf
+			if settings == nil {
+				settings = func(*provider.Config) {}
+			}
+			if says := found(t, r.client(conf(settings)), nil, row.needs...); !strings.Contains(says, row.says) {
+				t.Errorf("nothing says %q:\n%s", row.says, says)
+			}
+			for _, q := range r.seen("/token") {
+				if q.PostForm.Has("password") || q.PostForm.Has("username") {
+					t.Error("P171: a probe tried a password")
+				}
+			}
+			if r.count("/device")+r.count("/bc") != 0 {
+				t.Error("a probe began a login")
+			}
+		})
+	}
+}
+
+func TestAProbeAsksTheTokenEndpointAboutAGrantThatIsUsed(t *testing.T) {
+	for grant, row := range map[string]struct {
+		needs []provider.Needs
+		param string
+	}{
+		"authorization_code": {[]provider.Needs{{GrantType: provider.GrantDevice}, {ResponseType: "code id_token"}}, "code"},
+		provider.GrantDevice: {[]provider.Needs{{GrantType: "password"}, {GrantType: provider.GrantDevice}}, "device_code"},
+		provider.GrantCIBA:   {[]provider.Needs{{ResponseType: "id_token"}, {GrantType: provider.GrantCIBA}}, "auth_req_id"},
+	} {
+		r := probed(t)
+		_ = found(t, r.client(), nil, row.needs...)
+		if f := r.seen("/token")[0].PostForm; f.Get("grant_type") != grant || !strings.HasPrefix(f.Get(row.param), "doorward-check-") {
+			t.Errorf("%s: %v", grant, f)
+		}
+	}
+}
+
+func TestAProbeOfTheIndependentProviderFindsNothingWrong(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ *rogue) {
+		v := visitingEvery(t, nil, nil)
+		says := found(t, v.client, []string{callbackURI},
+			provider.Needs{ResponseType: "code"}, provider.Needs{ResponseType: "code id_token", ResponseMode: "form_post"}, provider.Needs{ResponseType: "id_token", ResponseMode: "fragment"},
+			provider.Needs{GrantType: "password"}, provider.Needs{GrantType: provider.GrantDevice}, provider.Needs{GrantType: provider.GrantCIBA, Delivery: "poll"})
+		if strings.Contains(says, "bad ") || strings.Contains(says, "warn ") {
+			t.Error(says)
+		}
+	})
+}
