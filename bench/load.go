@@ -20,6 +20,10 @@ type target struct {
 	address string
 	request []byte
 	size    int // of the body that must come back
+
+	// pause between two requests of a connection: 0 loads the gateway as much as it can take, more
+	// leaves it time, so that latency shows and not capacity.
+	pause time.Duration
 }
 
 // sample is what one window of load showed.
@@ -36,6 +40,7 @@ func (s sample) p99Millis() float64 { return float64(s.p99.Nanoseconds()) / 1e6 
 func (s sample) meanCPU() float64   { return s.cpu.Seconds() / s.elapsed.Seconds() }
 func micros(s sample) float64       { return s.cpuMicros() }
 func perSecond(s sample) float64    { return s.perSecond() }
+func p50Millis(s sample) float64    { return float64(s.p50.Nanoseconds()) / 1e6 }
 func p99Millis(s sample) float64    { return s.p99Millis() }
 func processorUse(s sample) float64 { return s.meanCPU() }
 
@@ -88,7 +93,10 @@ func (t *target) hammer(ctx context.Context, until time.Time) (latencies []time.
 		}
 		then := time.Now()
 		latencies = append(latencies, then.Sub(now))
-		now = then
+		if now = then; t.pause > 0 {
+			time.Sleep(t.pause)
+			now = time.Now()
+		}
 	}
 	return latencies, ctx.Err()
 }

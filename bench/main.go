@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// goals of the project, as ratios to rp-inject.
-const goalCPU = 1.10
-
 type options struct {
 	pairs       int
 	window      time.Duration
 	connections int
 	binary      string
 	store       string
+	compare     string
+	waiting     int
+	polled      bool
 }
 
 func main() {
@@ -32,6 +32,9 @@ func main() {
 	flag.IntVar(&o.connections, "connections", 32, "keep-alive connections of the client")
 	flag.StringVar(&o.binary, "doorward", "", "binary to measure; built from this tree if empty")
 	flag.StringVar(&o.store, "store", "memory", "sessions.store of the gateway: memory, bolt or cookie")
+	flag.StringVar(&o.compare, "compare", "bare", "bare: rp-inject and doorward; basic: a cookie session and HTTP Basic; waiting: nobody waits and many do")
+	flag.IntVar(&o.waiting, "waiting", 10_000, "with -compare waiting: device sign-ins under way")
+	flag.BoolVar(&o.polled, "polled", false, "with -compare waiting: each of them is polled every five seconds, as a page does")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -55,28 +58,55 @@ func run(ctx context.Context, o options) error {
 	defer s.close()
 	fmt.Printf("%s, store %s, token of %d bytes, answer of %d bytes, %d connections, %d pairs of %s\n\n",
 		runtime.Version(), o.store, len(s.token), answerSize, o.connections, o.pairs, o.window)
-	idle, err := residentMemory(s.doorward.pid())
+	before, err := residentMemory(s.doorward.pid())
 	if err != nil {
 		return err
 	}
-	bare, ours, err := s.measure(ctx)
+	c, err := s.comparison(ctx)
 	if err != nil {
 		return err
 	}
-	report(os.Stdout, bare, ours)
-	busy, err := residentMemory(s.doorward.pid())
+	first, second, err := s.measure(ctx, c)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\ndoorward's resident memory: %.1f MB idle after one sign-in, %.1f MB after the load\n", float64(idle)/1e6, float64(busy)/1e6)
+	c.report(os.Stdout, first, second)
+	after, err := residentMemory(s.doorward.pid())
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\ndoorward's resident memory: %.1f MB after one sign-in, %.1f MB after the load\n", float64(before)/1e6, float64(after)/1e6)
 	return nil
+}
+
+// comparison is two targets that take turns, and what is claimed of them.
+type comparison struct {
+	first, second *target
+	what          string // the figure that the goal is about
+	figure        func(sample) float64
+	goal          float64 // at most, as a ratio of the second to the first
+}
+
+func (s *stage) comparison(ctx context.Context) (comparison, error) {
+	switch s.options.compare {
+	case "bare":
+		return comparison{s.bareTarget(), s.ourTarget(), "CPU per request", micros, 1.10}, nil
+	case "basic":
+		return comparison{s.ourTarget(), s.basicTarget(), "CPU per request", micros, 1.15}, nil
+	case "waiting":
+		return s.waitingComparison(ctx)
+	}
+	return comparison{}, fmt.Errorf("-compare %q: there are bare, basic and waiting", s.options.compare)
 }
 
 // measure takes the pairs: which of the two goes first alternates, so that neither drift
 // nor warmth of the machine favours one.
-func (s *stage) measure(ctx context.Context) (bare, ours []sample, err error) {
-	targets := []*target{s.bareTarget(), s.ourTarget()}
+func (s *stage) measure(ctx context.Context, c comparison) (first, second []sample, err error) {
+	targets := []*target{c.first, c.second}
 	for _, t := range targets { // warm up: connections, caches, the scheduler
+		if err := t.once(ctx); err != nil {
+			return nil, nil, err
+		}
 		if _, err := s.window(ctx, t, s.options.window); err != nil {
 			return nil, nil, err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -19,22 +20,29 @@ var (
 )
 
 // signIn is alice's browser: it opens a page, signs in at the provider, and returns the
-// Cookie header that it then has for doorward, and the token that reached the upstream.
-func signIn(ctx context.Context, origin string) (cookie, token string, err error) {
+// Cookie header that it then has for doorward, and the token that reached the upstream. The gateway of
+// that origin is the one that listens at this address.
+func signIn(ctx context.Context, origin, at string) (cookie, token string, err error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return "", "", err
 	}
-	client := &http.Client{Jar: jar}
-	page, at, err := visit(ctx, client, http.MethodGet, origin+"/", nil)
+	client := &http.Client{Jar: jar, Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if "http://"+address == origin {
+			address = at
+		}
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}}}
+	defer client.CloseIdleConnections()
+	page, shown, err := visit(ctx, client, http.MethodGet, origin+"/", nil)
 	if err != nil {
 		return "", "", err
 	}
 	action, id := formAction.FindStringSubmatch(page), interaction.FindStringSubmatch(page)
 	if action == nil || id == nil {
-		return "", "", fmt.Errorf("no login form at %s: %.200q", at, page)
+		return "", "", fmt.Errorf("no login form at %s: %.200q", shown, page)
 	}
-	target, err := at.Parse(html.UnescapeString(action[1]))
+	target, err := shown.Parse(html.UnescapeString(action[1]))
 	if err != nil {
 		return "", "", err
 	}

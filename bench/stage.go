@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"net/http"
@@ -63,16 +63,13 @@ func newStage(ctx context.Context, o options) (s *stage, err error) {
 	if s.issuer, err = s.serve(s.provider); err != nil {
 		return nil, err
 	}
-	if err = s.startDoorward(ctx); err != nil {
+	if s.doorward, err = s.startDoorward(ctx, s.ourAt, "first"); err != nil {
 		return nil, err
 	}
-	if s.cookie, s.token, err = signIn(ctx, s.origin); err != nil {
+	if s.cookie, s.token, err = signIn(ctx, s.origin, s.ourAt); err != nil {
 		return nil, fmt.Errorf("signing in: %w", err)
 	}
-	if err = s.startBare(ctx); err != nil {
-		return nil, err
-	}
-	return s, errors.Join(s.bareTarget().once(ctx), s.ourTarget().once(ctx))
+	return s, s.startBare(ctx)
 }
 
 // serve runs a handler on a loopback port of its own and returns its URL.
@@ -103,8 +100,10 @@ func (s *stage) provider(url string) (http.Handler, error) {
 			ID: "doorward", Secret: "bench", SkipConsent: true,
 			RedirectURIs: []string{s.origin + "/oauth2/callback"},
 			Audience:     []string{"doorward", "https://api.example.com/" + strings.Repeat("a", filler)},
+			Grants:       []string{"authorization_code", "refresh_token", "password", idp.GrantDevice},
 		}},
-		Users: []idp.User{{Username: "alice", Password: "alice", Email: "alice@example.com", EmailVerified: true, Groups: []string{"staff", "engineering", "on-call"}}},
+		DeviceCodeLifetime: time.Hour,
+		Users:              []idp.User{{Username: "alice", Password: "alice", Email: "alice@example.com", EmailVerified: true, Groups: []string{"staff", "engineering", "on-call"}}},
 	})
 }
 
@@ -112,6 +111,7 @@ const configuration = `state_dir = %q
 [listen]
 http = %q
 admin = "127.0.0.1:0"
+trusted_proxies = ["127.0.0.0/8"]
 [sessions]
 store = %q
 %s
@@ -120,46 +120,71 @@ issuer = %q
 client_id = "doorward"
 client_secret = "bench"
 scopes = ["openid", "profile", "email", "groups"]
+[login.staff]
+flow = "authorization_code"
+[login.legacy]
+flow = "password"
+[login.tv]
+flow = "device"
 [[route]]
 name = "app"
-host = %q
-upstream = [%q]
+host = %[6]q
+upstream = [%[7]q]
+login = ["staff"]
 allow = [{ groups = ["staff"] }]
 credential = "session"
+[[route]]
+name = "git"
+host = %[6]q
+path = "/git"
+strip_prefix = true
+upstream = [%[7]q]
+login = ["legacy"]
+accept = ["basic"]
+allow = [{ groups = ["staff"] }]
+credential = "session"
+[[route]]
+name = "tv"
+host = %[6]q
+path = "/tv"
+upstream = [%[7]q]
+login = ["tv"]
 `
 
-func (s *stage) startDoorward(ctx context.Context) error {
+// startDoorward runs a gateway that listens at an address and keeps its state by itself.
+func (s *stage) startDoorward(ctx context.Context, at, name string) (*child, error) {
 	binary := s.options.binary
 	if binary == "" {
 		binary = filepath.Join(s.dir, "doorward")
+		s.options.binary = binary
 		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "github.com/doorward/doorward/cmd/doorward")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("building doorward: %w\n%s", err, out)
+			return nil, fmt.Errorf("building doorward: %w\n%s", err, out)
 		}
 	}
 	keys := ""
 	if s.options.store == "cookie" {
 		keys = `keys = ["MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="]`
 	}
-	file := filepath.Join(s.dir, "doorward.toml")
-	text := fmt.Sprintf(configuration, filepath.Join(s.dir, "state"), s.ourAt, s.options.store, keys, s.issuer, s.origin, s.upstream)
+	file := filepath.Join(s.dir, name+".toml")
+	text := fmt.Sprintf(configuration, filepath.Join(s.dir, name), at, s.options.store, keys, s.issuer, s.origin, s.upstream)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		return err
+		return nil, err
 	}
 	// The access log is written as in production, to a file.
-	log, err := os.Create(filepath.Join(s.dir, "log"))
+	log, err := os.Create(filepath.Join(s.dir, name+".log"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cmd := exec.Command(binary, "serve", "--config", file)
 	cmd.Stderr = log
-	s.doorward, err = startChild(ctx, cmd, 1, func() bool { return listens(s.ourAt) })
+	c, err := startChild(ctx, cmd, 1, func() bool { return listens(at) })
 	_ = log.Close()
 	if err == nil {
-		s.closers = append(s.closers, s.doorward.stop)
+		s.closers = append(s.closers, c.stop)
 	}
-	return err
+	return c, err
 }
 
 func (s *stage) startBare(ctx context.Context) (err error) {
@@ -181,14 +206,26 @@ func (s *stage) startBare(ctx context.Context) (err error) {
 }
 
 // Both targets get the very same request, the cookie included.
-func (s *stage) bareTarget() *target { return s.target("rp-inject", s.bare.pid(), s.bareAt) }
-func (s *stage) ourTarget() *target  { return s.target("doorward", s.doorward.pid(), s.ourAt) }
+func (s *stage) bareTarget() *target {
+	return s.target("rp-inject", s.bare.pid(), s.bareAt, "", "Cookie: "+s.cookie)
+}
 
-func (s *stage) target(name string, pid int, address string) *target {
-	request := "GET /reports/2026?page=7 HTTP/1.1\r\nHost: " + strings.TrimPrefix(s.origin, "http://") + "\r\n" +
+func (s *stage) ourTarget() *target {
+	return s.target("doorward", s.doorward.pid(), s.ourAt, "", "Cookie: "+s.cookie)
+}
+
+// basicTarget is the same page by a program that sends a name and a password with each request. The same
+// gateway answers it.
+func (s *stage) basicTarget() *target {
+	proof := base64.StdEncoding.EncodeToString([]byte("alice:alice"))
+	return s.target("with Basic", s.doorward.pid(), s.ourAt, "/git", "Authorization: Basic "+proof)
+}
+
+func (s *stage) target(name string, pid int, address, prefix, proof string) *target {
+	request := "GET " + prefix + "/reports/2026?page=7 HTTP/1.1\r\nHost: " + strings.TrimPrefix(s.origin, "http://") + "\r\n" +
 		"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36\r\n" +
 		"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Language: en\r\n" +
-		"Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nCookie: " + s.cookie + "\r\n\r\n"
+		"Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n" + proof + "\r\n\r\n"
 	return &target{name: name, pid: pid, address: address, request: []byte(request), size: answerSize}
 }
 

@@ -59,8 +59,8 @@ func ratios(ours, bare []sample, figure func(sample) float64) []float64 {
 	return r
 }
 
-func report(w io.Writer, bare, ours []sample) {
-	fmt.Fprintf(w, "%-26s %12s %12s   %s\n", "", "rp-inject", "doorward", "ratio, median of pairs [95 % interval]")
+func (c comparison) report(w io.Writer, first, second []sample) {
+	fmt.Fprintf(w, "%-26s %12s %12s   %s\n", "", c.first.name, c.second.name, "ratio, median of pairs [95 % interval]")
 	for _, row := range []struct {
 		name   string
 		figure func(sample) float64
@@ -68,16 +68,16 @@ func report(w io.Writer, bare, ours []sample) {
 	}{
 		{"requests per second", perSecond, "%.0f"},
 		{"CPU per request, µs", micros, "%.1f"},
+		{"p50, ms", p50Millis, "%.2f"},
 		{"p99, ms", p99Millis, "%.2f"},
 		{"processors in use", processorUse, "%.2f"},
 	} {
-		i := bootstrap(ratios(ours, bare, row.figure))
+		i := bootstrap(ratios(second, first, row.figure))
 		fmt.Fprintf(w, "%-26s %12s %12s   %.3f [%.3f, %.3f]\n", row.name,
-			fmt.Sprintf(row.format, median(figures(bare, row.figure))), fmt.Sprintf(row.format, median(figures(ours, row.figure))),
+			fmt.Sprintf(row.format, median(figures(first, row.figure))), fmt.Sprintf(row.format, median(figures(second, row.figure))),
 			i.median, i.low, i.high)
 	}
-	cpu := bootstrap(ratios(ours, bare, micros))
-	fmt.Fprintf(w, "\ngoal: CPU per request at most %.2f × rp-inject: %s\n", goalCPU, cpu.verdict(goalCPU))
+	fmt.Fprintf(w, "\ngoal: %s at most %.2f × %s: %s\n", c.what, c.goal, c.first.name, bootstrap(ratios(second, first, c.figure)).verdict(c.goal))
 }
 
 func figures(samples []sample, figure func(sample) float64) []float64 {
