@@ -28,9 +28,10 @@ type line map[string]any
 // site is a handler behind an access log, on a socket.
 type site struct {
 	*httptest.Server
-	t      *testing.T
-	access *AccessLog
-	log    *testnet.Output
+	t       *testing.T
+	access  *AccessLog
+	log     *testnet.Output
+	running sync.WaitGroup
 }
 
 func serve(t *testing.T, h http.HandlerFunc) *site {
@@ -42,7 +43,12 @@ func serve(t *testing.T, h http.HandlerFunc) *site {
 		w.WriteHeader(http.StatusInternalServerError)
 		_, _ = io.WriteString(w, "sorry: "+From(w).Reference)
 	}
-	s.Server = httptest.NewUnstartedServer(s.access.Handler(h, onPanic))
+	handler := s.access.Handler(h, onPanic)
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.running.Add(1) // Close does not wait for connections that were taken over
+		defer s.running.Done()
+		handler.ServeHTTP(w, r)
+	}))
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 	s.Start()
 	t.Cleanup(s.Close)
@@ -64,6 +70,7 @@ func (s *site) get(path string) (*http.Response, string, error) {
 func (s *site) ended(msg string) []line {
 	s.t.Helper()
 	s.Close()
+	s.running.Wait()
 	s.access.Close()
 	return records(s.t, s.log.String(), msg)
 }
