@@ -26,7 +26,7 @@ type ticket struct {
 // found authentic, so that this host cannot be made to seal what strangers send.
 func (f *Flows) carry(w http.ResponseWriter, began origin.Origin, provider string, params url.Values) error {
 	t := ticket{Created: f.deps.Now().Unix(), Answer: url.Values{}}
-	for _, name := range singleParams {
+	for _, name := range singleParams { // no token of a provider that puts one there ever gets into a URL of ours
 		if params.Has(name) {
 			t.Answer[name] = params[name]
 		}

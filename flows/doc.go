@@ -11,10 +11,19 @@
 //	error    what the provider says instead of a code
 //	budget   of failures for each address, and of codes redeemed at a time (budget.go)
 //	once     a mark in the shared store: of two equal callbacks one goes on
-//	redeem   the flow's own part: one request to the token endpoint, never repeated
+//	redeem   the flow's own part: at most one request to the token endpoint, never repeated
 //	session  under a new id, and home by a 303 to a target that is checked again
 //
-// The authorization code flow is authorization_code.go. back.go decides where a browser may be
+// Flows that go through the provider's own pages are authorization_code.go and front_channel.go
+// (implicit and hybrid), which ask by authorization_request.go. What a front-channel answer says comes in a body,
+// never in an address of ours: post.go takes it, parks it sealed for half a minute, and leads the browser to the
+// callback by a GET, so that the end above is theirs too; relay.go is the page that posts a
+// fragment. Flows that need no page of the provider in this browser have pages of their own: device.go and
+// ciba.go wait for another device (waiting.go), password.go asks for a password (and basic.go takes one with a
+// request). They make attempts by newAttempt and keep, and end by establish (finish.go).
+//
+// choose.go is the page with several logins, last.go remembers which was used, and pass.go says what of a
+// visitor's query goes on to the provider. cookies.go names the cookies of attempts. back.go decides where a browser may be
 // sent, and is the only place that does. loop.go stops logins that lead back to a login.
 // sign_out.go ends sessions here and at the provider, revoker.go the tokens that nobody holds any
 // more, and knows.go says whose sessions still count after a change of the configuration. callback_host.go carries an answer from

@@ -8,24 +8,36 @@ import (
 	"github.com/doorward/doorward/internal/telemetry"
 )
 
-// finish is the end that all flows share: a session under a new id (P072, P086), and home.
+// finish is the end of the logins that come back through a callback: a session, and home.
 // The attempt was dropped before.
 func (f *Flows) finish(w http.ResponseWriter, r *http.Request, a *attempt, who *identity.Identity) error {
-	session, err := f.deps.Sessions.Start(w, r, who)
+	to, err := f.establish(w, r, a, who)
 	if err != nil {
-		f.deps.Revoker.Revoke(r.Context(), who) // nobody holds these tokens now (REF-8)
-		return f.sessionError(err)
+		return err
 	}
-	f.extendChain(w, a)
-	telemetry.From(w).Subject = who.Subject
-	f.deps.Log.InfoContext(r.Context(), "signed in", "login", a.login, "provider", a.provider, "session", session.ID, "host", a.here.Authority())
-	to := f.target(a.here, a.back)
 	if f.cookie.SameSite == http.SameSiteStrictMode {
 		return reload(w, to) // or the session would not come with the next request (BFF-2)
 	}
 	// 303, never 307: what came with this request must not be sent on (AUT-8). The code
 	// leaves the address bar (P112).
 	return redirect(w, http.StatusSeeOther, to)
+}
+
+// establish is the end that all flows share: a session under a new id (P072, P086), and where its person
+// wanted to go. It sets cookies and writes no answer: that may be a redirect or the JSON of a poll. The
+// error is an answer, and then nobody is signed in and the tokens are revoked. It doesn't drop
+// the attempt, and must be called once for it.
+func (f *Flows) establish(w http.ResponseWriter, r *http.Request, a *attempt, who *identity.Identity) (location string, err error) {
+	session, err := f.deps.Sessions.Start(w, r, who)
+	if err != nil {
+		f.deps.Revoker.Revoke(r.Context(), who) // nobody holds these tokens now (REF-8)
+		return "", f.sessionError(err)
+	}
+	f.extendChain(w, a)
+	f.rememberLast(w, a)
+	telemetry.From(w).Subject = who.Subject
+	f.deps.Log.InfoContext(r.Context(), "signed in", "login", a.login, "provider", a.provider, "session", session.ID, "host", a.here.Authority())
+	return f.target(a.here, a.back), nil
 }
 
 // withheld reports whether a browser may have a session that it did not send along, because

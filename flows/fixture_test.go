@@ -275,7 +275,8 @@ func expect(t testing.TB, p *testnet.Page, status int, words ...string) {
 // attempts returns the names of the login cookies that a browser keeps for address.
 func attempts(b *testnet.Browser, address string) (names []string) {
 	for _, name := range b.Jar.Names(address) {
-		if strings.HasPrefix(name, "__Host-doorward-login.") && !strings.HasSuffix(name, ".loop") {
+		if strings.HasPrefix(name, "__Host-doorward-post.") ||
+			strings.HasPrefix(name, "__Host-doorward-login.") && !strings.HasSuffix(name, ".loop") && !strings.HasSuffix(name, ".last") {
 			names = append(names, name)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 
+	"github.com/doorward/doorward/flows/provider"
 	"github.com/doorward/doorward/internal/identity"
 )
 
@@ -33,15 +34,26 @@ const codeBadAnswer = "bad_answer"
 type answer struct {
 	url.Values
 	redirectURI string // as it stood in the authorization request
+	posted      bool   // it came in a body and not in an address (post.go)
+	handle      []byte // under which it was parked there
+}
+
+func badAnswer(detail string) error {
+	return &provider.Error{Kind: provider.Misbehaved, Code: codeBadAnswer, Detail: detail}
 }
 
 // setFlow makes the flow of a login. Another flow is another case and another file.
 func (l *login) setFlow(c Login) (err error) {
+	if err := checkPass(c); err != nil {
+		return err
+	}
 	switch c.Flow {
 	case "authorization_code":
 		l.flow, err = newAuthorizationCode(l.client, c)
 	case "implicit", "hybrid":
-		l.flow, err = newFrontChannel(l.client, c)
+		if l.front, err = newFrontChannel(l.client, c); err == nil {
+			l.flow = l.front
+		}
 	case "device":
 		l.device, err = newDevice(l.client, c)
 	case "ciba":

@@ -80,6 +80,7 @@ type Flows struct {
 	callbacks map[string]callback // by provider name; of providers with logins only
 	targets   map[origin.Origin]bool
 	budget    *budget
+	shares    shares // of addresses in what waits to be fetched (post_share.go)
 	deps      Deps
 }
 
@@ -87,10 +88,15 @@ type Flows struct {
 type login struct {
 	name, label, provider string
 	client                *provider.Client
-	flow                  flow      // of those that go through the provider's pages; else nil
-	device                *device   // or one of these
-	ciba                  *ciba     //
-	password              *password //
+	flow                  flow          // of those that go through the provider's pages; else nil
+	front                 *frontChannel // flow, if it is one
+	device                *device       // or one of these
+	ciba                  *ciba         //
+	password              *password     //
+	pass                  []string      // parameters of a visitor that go on with it (pass.go)
+	optIn                 bool          // it acts only where a route names it
+	named                 bool          // a route does: set while routes are made, before anything is served
+	basicOnly             bool          // no browser can begin it
 }
 
 // New validates and never touches the network.
@@ -153,7 +159,10 @@ func (f *Flows) addLogins(logins []Login) error {
 		case client == nil:
 			return fmt.Errorf("login.%s: provider: there is no provider %q", l.Name, l.Provider)
 		}
-		made := &login{name: l.Name, label: l.Label, provider: l.Provider, client: client}
+		made := &login{
+			name: l.Name, label: l.Label, provider: l.Provider, client: client, pass: l.PassParams,
+			optIn: l.Flow != "authorization_code" && l.Flow != "hybrid", basicOnly: l.Flow == "password" && !l.Form,
+		}
 		if err := made.setFlow(l); err != nil {
 			return fmt.Errorf("login.%s: %w", l.Name, err)
 		}
@@ -219,7 +228,11 @@ func (f *Flows) endpoints() []endpoint {
 	all = append(all, f.cibaEndpoints()...)
 	all = append(all, f.passwordEndpoints()...)
 	for name, c := range f.callbacks {
-		all = append(all, endpoint{c.path, get, f.callback(name), f.deps.Origins})
+		methods := get
+		if f.takesPosts(name) {
+			methods = getOrPost // of others a POST is 405: off means off (P108, P117)
+		}
+		all = append(all, endpoint{c.path, methods, f.callback(name), f.deps.Origins})
 	}
 	return all
 }

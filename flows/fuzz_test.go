@@ -91,7 +91,7 @@ func FuzzCallback(f *testing.F) {
 	w := newWorld(f)
 	a := newAttempt(f, "/x")
 	w.flows.deps.Now = func() time.Time { return a.created } // however long it runs
-	state, name := w.flows.sealState(a), w.flows.attemptCookie(a.here, a.id)
+	state, name := w.flows.sealState(a), w.flows.attemptCookie(a.here, a.login, a.id)
 	cookie := name + "=" + w.flows.sealParameter(purposeAttempt, sealed{Created: a.created.Unix(), Secret: a.secret, Provider: "corp", Login: "guests"}, bound(a.here, name))
 	for _, query := range []string{"code=c&state=" + state, "code=c&state=" + state + "&iss=" + url.QueryEscape(corp), "error=access_denied&state=" + state, "ticket=x", "state=%zz", ""} {
 		f.Add(query, cookie)

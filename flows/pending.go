@@ -1,7 +1,6 @@
 package flows
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/hkdf"
@@ -10,8 +9,8 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"net/http"
+	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/doorward/doorward/flows/provider"
@@ -44,7 +43,9 @@ type attempt struct {
 	back     string
 	here     origin.Origin
 	restarts int
-	chain    []int64 // when the logins ended that led straight to this one (loop.go)
+	chain    []int64       // when the logins ended that led straight to this one (loop.go)
+	passed   url.Values    // what of the visitor's query goes on to the provider (pass.go)
+	life     time.Duration // of its cookie; 0 = attemptLife
 }
 
 // begin makes an attempt and sends the browser to the provider. Only a real navigation gets one: a
@@ -56,12 +57,15 @@ func (f *Flows) begin(w http.ResponseWriter, r *http.Request, here origin.Origin
 	if pages.KindOf(r) == pages.Program {
 		return f.loginRequired(here, how.back, []*login{l})
 	}
-	a := &attempt{
-		id: random(idSize), created: f.deps.Now(), secret: random(secretSize), provider: l.provider, login: l.name,
-		back: f.target(here, how.back), here: here, restarts: how.restarts,
+	if l.flow == nil {
+		return redirect(w, seeOther(r), f.loginPage(l, how)) // which begins by POST
 	}
-	if err := f.readChain(r, a, how); err != nil {
-		return f.sessionError(err)
+	if f.isFormPost(l.name) && !here.Secure() && !here.Loopback() {
+		return &pages.Error{Code: codeMisconfigured, Detail: "A sign-in with response_mode form_post needs https on " + here.Authority() + ": no browser would bring its cookie back."}
+	}
+	a, err := f.newAttempt(r, here, l, how)
+	if err != nil {
+		return err
 	}
 	to, err := l.flow.authorize(r.Context(), a, authorization{
 		redirectURI: f.redirectURI(l.provider, here), state: f.sealState(a), prompt: how.prompt,
@@ -73,37 +77,60 @@ func (f *Flows) begin(w http.ResponseWriter, r *http.Request, here origin.Origin
 		return err
 	}
 	record(w, l)
-	if r.Method != http.MethodGet {
-		return redirect(w, http.StatusSeeOther, to)
+	return redirect(w, seeOther(r), to)
+}
+
+// newAttempt makes an attempt that no browser holds yet: keep gives it to the one that r came from.
+func (f *Flows) newAttempt(r *http.Request, here origin.Origin, l *login, how beginning) (*attempt, error) {
+	a := &attempt{
+		id: random(idSize), created: f.deps.Now(), secret: random(secretSize), provider: l.provider, login: l.name,
+		back: f.target(here, how.back), here: here, restarts: how.restarts, passed: l.passes(how.passed),
 	}
-	return redirect(w, http.StatusFound, to)
+	if err := f.readChain(r, a, how); err != nil {
+		return nil, f.sessionError(err)
+	}
+	return a, nil
+}
+
+// seeOther is the status of a redirect that leads a browser on by GET. After anything but a GET it is 303,
+// so that no form is sent twice.
+func seeOther(r *http.Request) int {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return http.StatusFound
+	}
+	return http.StatusSeeOther
 }
 
 // beginning is what varies between logins that begin.
 type beginning struct {
 	back     string
 	prompt   string // "" = as configured
+	passed   url.Values
 	restarts int
 	demanded bool // by a page that does not show itself without; not asked for by anybody
 }
 
 // sealed is what an attempt's cookie holds; its id is in the cookie's name.
 type sealed struct {
-	Created  int64   `json:"t"`
-	Secret   []byte  `json:"s"`
-	Provider string  `json:"p"`
-	Login    string  `json:"l"`
-	Back     string  `json:"b,omitempty"` // if too long for state
-	Stored   bool    `json:"k,omitempty"` // if too long for a cookie
-	Chain    []int64 `json:"c,omitempty"`
+	Created  int64      `json:"t"`
+	Secret   []byte     `json:"s"`
+	Provider string     `json:"p"`
+	Login    string     `json:"l"`
+	Back     string     `json:"b,omitempty"` // if too long for state
+	Stored   bool       `json:"k,omitempty"` // if too long for a cookie
+	Chain    []int64    `json:"c,omitempty"`
+	Passed   url.Values `json:"h,omitempty"`
 }
 
 // keep gives the attempt to the browser.
 func (f *Flows) keep(w http.ResponseWriter, r *http.Request, a *attempt) error {
 	s := sealed{Created: a.created.Unix(), Secret: a.secret, Provider: a.provider, Login: a.login, Chain: a.chain}
 	carried := f.evict(w, r, a.here)
+	if carried <= maxCarried && len(a.passed.Encode()) <= maxPassedKept { // else it is lost if the login begins anew, and nothing more
+		s.Passed = a.passed
+	}
 	switch {
-	case len(a.back) <= maxStateBack: // state has it
+	case len(a.back) <= maxStateBack && f.hasState(a.login): // state has it
 	case len(a.back) <= maxCookieBack && carried <= maxCarried:
 		s.Back = a.back
 	default:
@@ -115,34 +142,77 @@ func (f *Flows) keep(w http.ResponseWriter, r *http.Request, a *attempt) error {
 			s.Back = withoutQuery(a.back)
 		}
 	}
-	name := f.attemptCookie(a.here, a.id)
-	f.setCookie(w, a.here, name, f.sealParameter(purposeAttempt, s, bound(a.here, name)), attemptLife)
+	life := cmp.Or(a.life, attemptLife)
+	name := f.attemptCookie(a.here, a.login, a.id)
+	f.writeCookie(w, a.here, f.sameSite(a.login), &http.Cookie{
+		Name: name, Value: f.sealParameter(purposeAttempt, s, bound(a.here, name)), MaxAge: int(life / time.Second),
+	})
 	return nil
 }
 
 // pending returns the attempt that state names, or nil if this browser didn't begin it. Two cookies
 // of one name are none: one of them may have been planted from a neighbouring host (P077).
 func (f *Flows) pending(r *http.Request, here origin.Origin, s state) (*attempt, error) {
-	name := f.attemptCookie(here, s.ID)
-	cookies := r.CookiesNamed(name)
-	if len(cookies) != 1 {
-		return nil, nil
-	}
-	kept, ok := f.openAttempt(here, name, cookies[0].Value)
+	kept, ok := f.kept(r, here, s.Login, s.ID)
 	if !ok || kept.Provider != s.Provider || kept.Login != s.Login || kept.Created != s.Created {
 		return nil, nil
 	}
-	a := &attempt{
-		id: s.ID, created: s.created(), secret: kept.Secret, provider: s.Provider, login: s.Login,
-		back: s.Back, here: here, restarts: s.Restarts, chain: kept.Chain,
-	}
-	if kept.Back != "" {
-		a.back = kept.Back
+	a := kept.attempt(here, s.ID)
+	a.restarts = s.Restarts
+	if a.back == "" {
+		a.back = s.Back
 	}
 	if kept.Stored {
 		return a, f.fetchBack(r.Context(), a)
 	}
 	return a, nil
+}
+
+// held is pending for logins whose attempts no state names (device, CIBA, password): it returns the attempt
+// with this id that this browser began for l, or nil. How old it may be is the caller's to judge.
+func (f *Flows) held(r *http.Request, here origin.Origin, l *login, id []byte) (*attempt, error) {
+	kept, ok := f.kept(r, here, l.name, id)
+	if !ok || kept.Provider != l.provider || kept.Login != l.name {
+		return nil, nil
+	}
+	a := kept.attempt(here, id)
+	if kept.Stored {
+		return a, f.fetchBack(r.Context(), a)
+	}
+	return a, nil
+}
+
+// holding returns the attempts of a browser whose logins are wanted, oldest first and at most as many as
+// one browser may have. A return target that waits in the shared store is not filled in.
+func (f *Flows) holding(r *http.Request, here origin.Origin, wanted func(*login) bool) (all []*attempt) {
+	for _, c := range r.Cookies() {
+		id, ok := f.attemptID(here, c.Name)
+		if !ok || len(r.CookiesNamed(c.Name)) != 1 {
+			continue
+		}
+		kept, ok := f.openAttempt(here, c.Name, c.Value)
+		if l := f.byName[kept.Login]; ok && l != nil && wanted(l) && c.Name == f.attemptCookie(here, l.name, id) {
+			all = append(all, kept.attempt(here, id))
+		}
+	}
+	slices.SortFunc(all, func(a, b *attempt) int { return a.created.Compare(b.created) })
+	return all[max(0, len(all)-maxAttempts):]
+}
+
+func (f *Flows) kept(r *http.Request, here origin.Origin, login string, id []byte) (s sealed, ok bool) {
+	name := f.attemptCookie(here, login, id)
+	cookies := r.CookiesNamed(name)
+	if len(cookies) != 1 {
+		return sealed{}, false
+	}
+	return f.openAttempt(here, name, cookies[0].Value)
+}
+
+func (s sealed) attempt(here origin.Origin, id []byte) *attempt {
+	return &attempt{
+		id: id, created: time.Unix(s.Created, 0), secret: s.Secret, provider: s.Provider, login: s.Login,
+		back: s.Back, here: here, chain: s.Chain, passed: s.Passed,
+	}
 }
 
 func (f *Flows) openAttempt(here origin.Origin, name, value string) (s sealed, ok bool) {
@@ -180,14 +250,14 @@ func (f *Flows) evict(w http.ResponseWriter, r *http.Request, here origin.Origin
 	return carried
 }
 
-// drop forgets an attempt, however it ended (RSP-7).
-func (f *Flows) drop(w http.ResponseWriter, here origin.Origin, s state) {
-	f.clearCookie(w, here, f.attemptCookie(here, s.ID))
+// drop makes the browser forget an attempt, however it ended (RSP-7).
+func (f *Flows) drop(w http.ResponseWriter, here origin.Origin, login string, id []byte) {
+	f.clearCookie(w, here, f.attemptCookie(here, login, id))
 }
 
 // once marks an attempt as used, for all replicas, and reports whether it was the first to do so (P091).
-func (f *Flows) once(ctx context.Context, s state) (bool, error) {
-	n, err := f.deps.Shared.Add(ctx, sharedKey("used", s.ID), 1, markLife)
+func (f *Flows) once(ctx context.Context, id []byte) (bool, error) {
+	n, err := f.deps.Shared.Add(ctx, sharedKey("used", id), 1, markLife)
 	return n == 1, err
 }
 
@@ -208,38 +278,6 @@ func (a *attempt) derive(label string) string {
 		panic("flows: " + err.Error()) // only for absurd lengths
 	}
 	return base64.RawURLEncoding.EncodeToString(key)
-}
-
-const loginSuffix = "-login."
-
-func (f *Flows) attemptCookie(here origin.Origin, id []byte) string {
-	return f.binding.Prefixed(here, loginSuffix+base64.RawURLEncoding.EncodeToString(id))
-}
-
-func (f *Flows) isAttemptCookie(here origin.Origin, name string) bool {
-	return strings.HasPrefix(name, f.binding.Prefixed(here, loginSuffix)) && name != f.loopCookie(here)
-}
-
-// bound is the associated data of what is sealed into a cookie: it opens under no other
-// name and for no other origin. On a loopback host all ports share their cookies.
-func bound(here origin.Origin, name string) []byte {
-	return bytes.Join([][]byte{[]byte(here.String()), []byte(name)}, []byte{0})
-}
-
-// setCookie sets a cookie for here and no other host. Secure follows the configured
-// origin, never the request.
-func (f *Flows) setCookie(w http.ResponseWriter, here origin.Origin, name, value string, life time.Duration) {
-	http.SetCookie(w, &http.Cookie{
-		Name: name, Value: value, Path: "/", MaxAge: int(life / time.Second),
-		Secure: here.Secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	})
-}
-
-func (f *Flows) clearCookie(w http.ResponseWriter, here origin.Origin, name string) {
-	http.SetCookie(w, &http.Cookie{
-		Name: name, Path: "/", MaxAge: -1,
-		Secure: here.Secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	})
 }
 
 // sharedKey names something of an attempt in the shared store. The id itself is in URLs, so it is hashed.

@@ -2,9 +2,9 @@ package flows
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
@@ -18,15 +18,20 @@ type Starter struct {
 	logins []*login
 }
 
-// Starter begins a login for a route that offers these logins (names, at least one).
-// With one redirect login it goes straight to the provider, with several to the sign-in page.
+// Starter begins a login for a route that offers these logins (names, at least one). With one it goes
+// straight to the provider, or to the page on which that login begins; with several to the sign-in page. Call
+// it before anything is served: logins of the flows that are off until a route names them
+// act from then on (CONTRACT §2, P117).
 func (f *Flows) Starter(logins []string) (*Starter, error) {
 	if len(logins) == 0 {
 		return nil, fmt.Errorf("login: a route that asks for a login must offer at least one")
 	}
-	chosen, ok := f.choose(logins)
+	chosen, ok := f.find(logins)
 	if !ok {
 		return nil, fmt.Errorf("login: one of %q is not configured, or is there twice", logins)
+	}
+	for _, l := range chosen {
+		l.named = true
 	}
 	return &Starter{f, chosen}, nil
 }
@@ -43,17 +48,17 @@ func (s *Starter) Start(w http.ResponseWriter, r *http.Request, back string) err
 	return s.flows.startOne(w, r, here, s.logins, beginning{back: back, demanded: true})
 }
 
-// LoginURL returns the absolute URL at which a program can tell its person to sign in.
+// LoginURL returns the absolute URL at which a program can tell its person to sign in, "" if no page helps.
 func (s *Starter) LoginURL(r *http.Request, back string) string {
 	here, ok := s.flows.deps.Origins.Lookup(r.Host)
 	if !ok {
 		return ""
 	}
-	return s.flows.startURL(here, s.flows.target(here, back), s.logins)
+	return s.flows.startURL(here, s.flows.target(here, back), forBrowsers(s.logins))
 }
 
 // start is GET …/start?rd=&login=. Another site may lead here: it only begins a login, and ends on a
-// page of ours. Whatever else the query holds is not looked at (AUT-9, P070).
+// page of ours. Of the rest of the query only what a login is configured to pass on is looked at (AUT-9, P070).
 func (f *Flows) start(w http.ResponseWriter, r *http.Request, here origin.Origin) error {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil || len(query["rd"]) > 1 || len(query["prompt"]) > 1 {
@@ -63,69 +68,34 @@ func (f *Flows) start(w http.ResponseWriter, r *http.Request, here origin.Origin
 	if !ok {
 		return &pages.Error{Code: codeBadRequest, Detail: "There is no such login."}
 	}
-	prompt := query.Get("prompt") // "switch account" (R12); nothing else of a request may be asked for from outside
+	prompt := query.Get("prompt") // "switch account" (R12)
 	if prompt != "" && prompt != "login" && prompt != "select_account" {
 		return &pages.Error{Code: codeBadRequest, Detail: "prompt may be login or select_account."}
 	}
-	return f.startOne(w, r, here, chosen, beginning{back: f.target(here, query.Get("rd")), prompt: prompt})
+	along, err := passed(query, chosen)
+	if err != nil {
+		return err
+	}
+	return f.startOne(w, r, here, chosen, beginning{back: f.target(here, query.Get("rd")), prompt: prompt, passed: along})
 }
 
 func (f *Flows) startOne(w http.ResponseWriter, r *http.Request, here origin.Origin, logins []*login, how beginning) error {
+	logins = forBrowsers(logins)
 	if len(logins) == 1 {
 		return f.begin(w, r, here, logins[0], how)
 	}
-	if pages.KindOf(r) == pages.Program {
+	if pages.KindOf(r) == pages.Program || len(logins) == 0 {
 		return f.loginRequired(here, how.back, logins)
 	}
-	status := http.StatusFound
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		status = http.StatusSeeOther
-	}
-	return redirect(w, status, f.prefix+"/sign_in?"+f.query(how, logins))
-}
-
-// signIn is GET …/sign_in?rd=: the page on which a person chooses a login. login= names those
-// that a route offers; any of the configured ones is harmless, since a route refuses
-// sessions of logins that it doesn't list.
-func (f *Flows) signIn(w http.ResponseWriter, r *http.Request, here origin.Origin) error {
-	query := r.URL.Query()
-	chosen, ok := f.choose(query["login"])
-	if !ok {
-		chosen = f.logins
-	}
-	how := beginning{back: f.target(here, query.Get("rd"))}
-	if p := query.Get("prompt"); p == "login" || p == "select_account" {
-		how.prompt = p
-	}
-	if pages.KindOf(r) == pages.Program {
-		return f.loginRequired(here, how.back, chosen)
-	}
-	page := pages.SignIn{Host: here.Authority()}
-	for _, l := range chosen {
-		page.Options = append(page.Options, pages.SignInOption{Label: l.label, URL: f.prefix + "/start?" + queryOf(how, l)})
-	}
-	f.deps.Pages.SignIn(w, r, page)
-	return nil
-}
-
-// choose finds logins by name; no names are all logins.
-func (f *Flows) choose(names []string) (chosen []*login, ok bool) {
-	if len(names) == 0 {
-		return f.logins, true
-	}
-	for _, name := range names {
-		l := f.byName[name]
-		if l == nil || slices.Contains(chosen, l) {
-			return nil, false
-		}
-		chosen = append(chosen, l)
-	}
-	return chosen, true
+	return redirect(w, seeOther(r), f.prefix+"/sign_in?"+f.query(how, logins))
 }
 
 // startURL is where a login for back begins. nil logins are all. A link that no page shows
 // because of its length would leave nowhere to go, so it does without the target.
 func (f *Flows) startURL(here origin.Origin, back string, logins []*login) string {
+	if logins != nil && len(logins) == 0 {
+		return "" // HTTP Basic alone: no page helps
+	}
 	start := here.String() + f.prefix + "/start?"
 	if to := start + f.query(beginning{back: back}, logins); len(to) <= maxStartURL {
 		return to
@@ -136,14 +106,16 @@ func (f *Flows) startURL(here origin.Origin, back string, logins []*login) strin
 // query names logins only where they are not all. rd is the last parameter: the page that keeps a
 // fragment appends to it.
 func (f *Flows) query(how beginning, logins []*login) string {
-	if len(logins) == len(f.logins) {
+	if len(logins) == len(f.acting()) {
 		logins = nil
 	}
 	return queryOf(how, logins...)
 }
 
+// queryOf has no parameter of a visitor that is longer than maxPassValue, and no more than maxPassed for each login.
 func queryOf(how beginning, logins ...*login) string {
 	q := url.Values{}
+	maps.Copy(q, how.passed)
 	for _, l := range logins {
 		q.Add("login", l.name)
 	}
@@ -153,6 +125,9 @@ func queryOf(how beginning, logins ...*login) string {
 	if how.back == "" {
 		how.back = home
 	}
-	q.Set("rd", how.back)
-	return q.Encode() // sorted by name
+	rd := "rd=" + url.QueryEscape(how.back)
+	if len(q) == 0 {
+		return rd
+	}
+	return q.Encode() + "&" + rd
 }

@@ -19,6 +19,8 @@ const (
 	purposeTicket  seal.Purpose = "login-ticket"
 	purposeLoop    seal.Purpose = "login-loop"
 	purposeLogout  seal.Purpose = "logout-state"
+	purposeAnswer  seal.Purpose = "login-answer"
+	purposeRelay   seal.Purpose = "login-relay"
 )
 
 const (

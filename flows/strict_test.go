@@ -12,7 +12,7 @@ import (
 func strict(p *plan) { p.flows = func(c *Config) { c.Cookie.SameSite = http.SameSiteStrictMode } }
 
 // refreshed does what a browser does with a Refresh header, which testnet's does not.
-func refreshed(t *testing.T, b *testnet.Browser, page *testnet.Page) *testnet.Page {
+func refreshed(t testing.TB, b *testnet.Browser, page *testnet.Page) *testnet.Page {
 	t.Helper()
 	to, ok := strings.CutPrefix(page.Header.Get("Refresh"), "0;url=")
 	if !ok || page.Status != http.StatusOK || page.Body != "" {

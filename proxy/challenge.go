@@ -13,8 +13,15 @@ import (
 // else gets 401 and learns where a person can sign in; no attempt is made for it and no
 // cookie set, because scripts, images and prefetches would begin dozens (P185, P186, R8).
 // A preflight is no exception: OPTIONS is no way past a login (P182).
-func (rt *route) challenge(w http.ResponseWriter, req *CanonicalRequest) error {
-	back := req.Target() // never a URL that the client names (S13)
+// Neither is an Authorization that failed: whoever sends one wants to hear so.
+func (rt *route) challenge(w http.ResponseWriter, req *CanonicalRequest, d Decision) error {
+	if d.Err != nil {
+		return d.Err
+	}
+	back := req.Target()              // never a URL that the client names (S13)
+	if rt.loginURL(req, back) == "" { // no page would help; a browser asks by itself where it sees Basic
+		return rt.unauthorized(req, "")
+	}
 	switch pages.KindOf(req.in) {
 	case pages.Navigation:
 		if rt.keepFragment {
@@ -24,11 +31,29 @@ func (rt *route) challenge(w http.ResponseWriter, req *CanonicalRequest) error {
 	case pages.FormPost:
 		return rt.unsent(req)
 	}
-	return &pages.Error{
-		Code:      codeLoginRequired,
-		Challenge: req.site.challenge,
-		LoginURL:  rt.starter.LoginURL(req.in, back),
+	return rt.unauthorized(req, "")
+}
+
+// unauthorized is 401 for whoever begins no login here.
+func (rt *route) unauthorized(req *CanonicalRequest, detail string) *pages.Error {
+	return &pages.Error{Code: codeLoginRequired, Detail: detail, Challenge: rt.challenges(req), LoginURL: rt.loginURL(req, req.Target())}
+}
+
+// challenges are what a 401 of this route says about how to call it (RFC 9110 §11.6.1). Where Basic serves for
+// tickets only, git alone is told: a browser would ask the person for a password that there isn't.
+func (rt *route) challenges(req *CanonicalRequest) []string {
+	if a := rt.callers.accept; a.basic || a.token && saysGit(req.in.Header["User-Agent"]) {
+		return req.site.basic
 	}
+	return req.site.challenge
+}
+
+// loginURL is where a person signs in for this route, "" where no browser's session counts, or no page makes one.
+func (rt *route) loginURL(req *CanonicalRequest, back string) string {
+	if !rt.callers.accept.session {
+		return ""
+	}
+	return rt.starter.LoginURL(req.in, back)
 }
 
 // keep answers with the page that carries location.hash through the login; no other party
@@ -49,8 +74,8 @@ func (rt *route) unsent(req *CanonicalRequest) error {
 	return &pages.Error{
 		Code:      codeLoginRequired,
 		Detail:    "The form was not sent, because you are not signed in any more. Sign in (in another tab, to keep what you typed), then go back and send it again.",
-		Challenge: req.site.challenge,
-		LoginURL:  rt.starter.LoginURL(req.in, formPage(req)),
+		Challenge: rt.challenges(req),
+		LoginURL:  rt.loginURL(req, formPage(req)),
 	}
 }
 

@@ -12,9 +12,10 @@ import (
 // (same_site = "none"), or is too old to know better. Browsers say by Sec-Fetch-Site where a request
 // comes from, older ones by Origin; who says neither is no browser, and has no cookies that
 // another site could use. A neighbouring host (same-site) passes: whom to trust there is the
-// operator's decision, as it is with SameSite=Lax.
-func (rt *route) checkSite(req *CanonicalRequest) error {
-	if safeMethods[req.Method] {
+// operator's decision, as it is with SameSite=Lax. A password that a browser was told once it sends along
+// like a cookie, and with less care; a bearer ticket no browser adds by itself.
+func (rt *route) checkSite(req *CanonicalRequest, c claim) error {
+	if safeMethods[req.Method] || c == bearerTicket {
 		return nil
 	}
 	if site := req.in.Header["Sec-Fetch-Site"]; len(site) > 0 {

@@ -39,7 +39,9 @@ type Decision struct {
 	Outcome Outcome
 	Who     *identity.Identity // nil on a public route, and where nobody is signed in
 	Rule    string             // that decided
-	Err     error              // the answer to Deny and Unavailable
+	Err     error              // the answer to Deny and Unavailable, and to Login where none may begin
+
+	by Authenticator // who vouches for Who by their Authorization; nil = the cookie, or nobody
 }
 
 // refusal is the answer to a decision that does not let a request pass.
@@ -68,21 +70,23 @@ func (rt *route) decide(w http.ResponseWriter, req *CanonicalRequest) (d Decisio
 	if rt.public {
 		return Decision{Outcome: Allow, Rule: "public"} // nobody is asked who they are
 	}
-	who, ok, err := rt.session.Authenticate(w, req.in)
-	switch {
-	case err != nil: // broken is not "not signed in" (P208)
-		return Decision{Outcome: Unavailable, Err: &pages.Error{Code: codeStoreUnavailable, RetryAfter: retryAfter, Err: err}}
-	case !ok || who == nil || !rt.accepts(who) || rt.endedForGood(who):
-		return Decision{Outcome: Login}
+	c, err := rt.callers.identify(w, req.in)
+	who := c.who
+	if err != nil || who == nil || !rt.accepts(who) || rt.endedForGood(who) {
+		return rt.unknown(req, c, err)
 	}
-	if err := rt.checkSite(req); err != nil {
+	if err := rt.checkSite(req, c.claim); err != nil {
 		return Decision{Outcome: Deny, Who: who, Rule: "cross-site", Err: err}
 	}
 	allowed, rule := rt.policy.Check(who)
 	if !allowed {
 		return Decision{Outcome: Deny, Who: who, Rule: rule, Err: rt.denied(req, who, rule)}
 	}
-	return Decision{Outcome: Allow, Who: who, Rule: rule}
+	d = Decision{Outcome: Allow, Who: who, Rule: rule}
+	if c.claim != noClaim {
+		d.by = c.by
+	}
+	return d
 }
 
 // describe tells an operator what a panic was about; a text that is not the runtime's own may
@@ -108,7 +112,7 @@ func (rt *route) denied(req *CanonicalRequest, who *identity.Identity, rule stri
 		Detail: "You are signed in, but you may not open this page.",
 		Facts:  []pages.Fact{{Name: "Signed in as", Value: display(who)}, {Name: "Rule", Value: rule}},
 	}
-	if u := rt.starter.LoginURL(req.in, req.Target()); u != "" {
+	if u := rt.loginURL(req, req.Target()); u != "" {
 		e.Actions = []pages.Action{{Label: "Use another account", URL: u + "&prompt=select_account"}}
 	}
 	return e

@@ -46,6 +46,7 @@ type visit struct {
 	upstream  *upstream
 	injection *injection
 	who       *identity.Identity // nil: anonymous
+	by        Authenticator      // who vouched for them by their Authorization
 	bearer    string             // Authorization from a Source, or ""
 	body      *body
 	proxy     httputil.ReverseProxy
@@ -58,7 +59,7 @@ func (f *forwarder) forward(w http.ResponseWriter, req *CanonicalRequest, rt *ro
 	if d.Outcome != Allow {
 		return d.refusal()
 	}
-	v := &visit{forwarder: f, req: req, route: rt, upstream: rt.next(), injection: rt.injection(d.Who), who: d.Who}
+	v := &visit{forwarder: f, req: req, route: rt, upstream: rt.next(), injection: rt.injection(d.Who), who: d.Who, by: d.by}
 	if v.injection.err != nil {
 		return &pages.Error{Code: codeCredentialRefused, Detail: "What the application behind this address must learn about you fits in no header.", Err: v.injection.err}
 	}
@@ -97,7 +98,7 @@ func (v *visit) rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.Trailer = nil // P033: what comes behind a body was judged by nobody
 	h := pr.Out.Header
 	stripCookies(h, v.forwarder.ownCookie)
-	if !v.route.passAuthorization || connectionBound(h[headerAuthorization]) {
+	if !v.route.passAuthorization || connectionBound(h[headerAuthorization]) || carriesTicket(h[headerAuthorization]) {
 		delete(h, headerAuthorization) // P027
 	}
 	if v.req.destination.encoded != "" {

@@ -189,7 +189,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) error {
 	req.note(route, d)
 	switch d.Outcome {
 	case Login:
-		return route.challenge(w, req) // 302, 401
+		return route.challenge(w, req, d) // 302, 401
 	case Allow:
 	default:
 		return d.refusal() // 403, 503

@@ -44,7 +44,7 @@ type route struct {
 	headers           *headerPlan
 	anonymous         *injection // what a public route adds
 
-	session   Authenticator
+	callers   callers
 	starter   Starter
 	pages     *pages.Pages
 	ownCookie func(name string) bool
@@ -56,12 +56,15 @@ func newRoute(rc Route, c Config, d Deps) (*route, error) {
 	rt := &route{
 		name: rc.Name, hosts: rc.Hosts, public: rc.Public, logins: rc.Logins, webSocketOrigins: rc.WebSocketOrigins,
 		keepFragment: rc.KeepFragment, passAuthorization: rc.PassAuthorization, credentialName: rc.Credential,
-		session: d.Session, starter: d.Starters[rc.Name], pages: d.Pages, ownCookie: c.OwnCookie, origins: d.Origins, now: d.Now,
+		starter: d.Starters[rc.Name], pages: d.Pages, ownCookie: c.OwnCookie, origins: d.Origins, now: d.Now,
 	}
 	if rt.credentialName == "" {
 		rt.credentialName = credentialNone
 	}
 	var err error
+	if rt.callers, err = newCallers(rc, d); err != nil {
+		return nil, err
+	}
 	if rt.policy, err = policy.New(rc.Allow); err != nil {
 		return nil, err
 	}
@@ -153,7 +156,7 @@ func (rt *route) checkLogins() error {
 		return nil
 	case len(rt.logins) == 0:
 		return errors.New("login: a route that is not public needs at least one")
-	case rt.starter == nil:
+	case rt.starter == nil && rt.callers.accept.session:
 		return errors.New("login: nothing can begin a login for this route")
 	}
 	return nil

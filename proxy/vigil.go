@@ -28,17 +28,29 @@ type Streams interface {
 // with a yes, and an outage of the store must not cut everybody's connections.
 type vigil struct {
 	io.ReadCloser
-	timer *time.Timer
-	done  atomic.Bool
+	streams Streams
+	timer   *time.Timer
+	done    atomic.Bool
+}
+
+// streams is who knows whether what let a request in still would. Deps.Streams speaks for the cookie only; for
+// who came by Authorization it is whoever vouched for them, if they can say.
+func (v *visit) streams() Streams {
+	if v.forwarder.streams == nil || v.by == nil {
+		return v.forwarder.streams
+	}
+	s, _ := v.by.(Streams)
+	return s
 }
 
 // keepVigil puts a vigil over the answers that need one.
 func (v *visit) keepVigil(res *http.Response) {
 	switching := res.StatusCode == http.StatusSwitchingProtocols
-	if v.who == nil || v.forwarder.streams == nil || res.Body == nil || !switching && res.ContentLength >= 0 && res.ContentLength <= shortBody {
+	streams := v.streams()
+	if v.who == nil || streams == nil || res.Body == nil || !switching && res.ContentLength >= 0 && res.ContentLength <= shortBody {
 		return
 	}
-	g := &vigil{ReadCloser: res.Body}
+	g := &vigil{ReadCloser: res.Body, streams: streams}
 	g.timer = time.AfterFunc(time.Hour, func() { g.look(v) })
 	g.timer.Reset(vigilEvery) // only now may look find the timer
 	res.Body = g
@@ -51,7 +63,7 @@ func (g *vigil) look(v *visit) {
 	if g.done.Load() {
 		return
 	}
-	alive, err := v.forwarder.streams.Alive(v.req.in, v.who)
+	alive, err := g.streams.Alive(v.req.in, v.who)
 	if alive || err != nil {
 		g.timer.Reset(vigilEvery)
 		return

@@ -49,9 +49,9 @@ type cache struct {
 	off         atomic.Bool
 }
 
-func newCache() (*cache, error) {
+func newCache(weight uint64) (*cache, error) {
 	decoded, err := otter.New(&otter.Options[digest, *entry]{
-		MaximumWeight: cacheWeight,
+		MaximumWeight: weight,
 		Weigher:       func(_ digest, e *entry) uint32 { return e.weight },
 		Executor:      func(fn func()) { fn() },
 	})

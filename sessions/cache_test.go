@@ -83,7 +83,7 @@ func TestAChangeElsewhereIsSeenAtOnce(t *testing.T) {
 // A lost watch must not keep a session alive beyond its limits.
 func TestTheCacheObeysTheLimitsByItself(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		c := must(newCache())(t)
+		c := must(newCache(cacheWeight))(t)
 		now := time.Now()
 		e := newEntry(record{id: digest{1}, created: now, seen: now, ends: now.Add(time.Hour), idle: time.Minute, who: newTokenService().identity("alice")}, 0, 100)
 		c.put(digest{2}, e)
@@ -108,7 +108,7 @@ func TestTheCacheObeysTheLimitsByItself(t *testing.T) {
 
 func TestTheCacheIsBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		c := must(newCache())(t)
+		c := must(newCache(cacheWeight))(t)
 		who := newTokenService().identity("alice")
 		const each = 64 << 10
 		for i := range 4 * cacheWeight / each {

@@ -43,7 +43,7 @@ func TestOwns(t *testing.T) {
 func TestEveryCookieThatIsSetIsOwned(t *testing.T) {
 	for _, c := range []Cookie{{Name: "doorward"}, {Name: "s", Domain: "app.test"}} {
 		for _, o := range []string{app, local} {
-			s := newSite(c, mustOrigin(t, o))
+			s := newSite(c, mustOrigin(t, o), "")
 			names := append(slices.Clone(s.names[:]), c.Prefixed(mustOrigin(t, o), "-login.x"), c.Prefixed(mustOrigin(t, o), "-post.x"))
 			for _, name := range names {
 				if !c.Owns(name) {

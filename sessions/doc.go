@@ -34,10 +34,15 @@
 // version, another key, garbage, a cookie that is there twice) is no session and never an
 // error. A store that cannot be asked is an error and never "no session" (R23).
 //
+// Who has no cookie may bring the ticket itself ([Keeper.Tickets]): a program that a person signed in by
+// another device. Who proves themselves anew with each request has a session under a ticket that is
+// computed from the proof ([Keeper.Derived]), of a kind of its own: neither is good for the other. Both take
+// the same way as a cookie, and get none.
+//
 // The package shows nothing, redirects nobody, speaks to no provider, and logs no cookie and
 // no token. It adopts no id that came from a browser: there is no way to keep one over a
 // login (P072).
 //
 // Start reading at [Keeper] in keeper.go, then find.go and refresh.go; home.go says what the
-// two places where sessions live have in common.
+// two places where sessions live have in common; tickets.go and derived.go are the ways without a cookie.
 package sessions

@@ -55,7 +55,7 @@ func (k *Keeper) find(ctx context.Context, p presented) (presented, *entry, erro
 	if e == nil || err != nil || !k.valid(e.rec.who) {
 		return p, nil, err
 	}
-	if old := k.cache.stale(p.key); old != nil && old.rec.id == e.rec.id && old.rec.refreshes == e.rec.refreshes {
+	if old := k.cache.stale(p.key); old != nil && old.rec.id == e.rec.id && old.rec.sameAs(&e.rec) && old.rec.refreshes == e.rec.refreshes {
 		e.rec.who, e.session.Who = old.rec.who, old.rec.who // with what was built from it already
 	}
 	k.cache.put(p.key, e)

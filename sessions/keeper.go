@@ -15,6 +15,8 @@ import (
 
 // Keeper keeps sessions. It is safe for concurrent use.
 type Keeper struct {
+	config    Config
+	deps      Deps
 	limits    limits
 	inCookie  bool
 	step      time.Duration // between two writes of activity
@@ -33,6 +35,7 @@ type Keeper struct {
 
 	mu      sync.Mutex // guards closed against spawn
 	closed  bool
+	derived []*Keeper
 	closing context.CancelFunc
 	open    context.Context // ends with Close
 	running sync.WaitGroup
@@ -40,20 +43,26 @@ type Keeper struct {
 
 // New validates and never touches network or disk. End a Keeper with Close.
 func New(c Config, d Deps) (*Keeper, error) {
+	return newKeeper(c, d, "", cacheWeight)
+}
+
+// newKeeper makes a Keeper of another kind than that of cookies if kind is not "".
+func newKeeper(c Config, d Deps, kind string, weight uint64) (*Keeper, error) {
 	if err := check(c, &d); err != nil {
 		return nil, err
 	}
 	k := &Keeper{
+		config: c, deps: d,
 		limits: limits{c.Idle, c.Lifetime}, inCookie: c.InCookie, step: min(time.Minute, c.Idle/20),
 		origins: d.Origins, sites: make(map[origin.Origin]*site), refresher: d.Refresh, valid: d.Valid, ended: d.Ended, now: d.Now, log: d.Log,
 		renewals: renewals{flights: make(map[digest]*flight), failed: make(map[digest]failure)},
 		locks:    locks{store: d.Shared},
 	}
 	for _, o := range d.Origins.All() {
-		k.sites[o] = newSite(c.Cookie, o)
+		k.sites[o] = newSite(c.Cookie, o, kind)
 	}
 	var err error
-	if k.cache, err = newCache(); err != nil {
+	if k.cache, err = newCache(weight); err != nil {
 		return nil, err
 	}
 	k.open, k.closing = context.WithCancel(context.Background())
@@ -121,7 +130,11 @@ func (k *Keeper) changed(prefix string) func(string) {
 func (k *Keeper) Close() {
 	k.mu.Lock()
 	k.closed = true
+	derived := k.derived
 	k.mu.Unlock()
+	for _, d := range derived {
+		d.Close()
+	}
 	k.cache.close()
 	k.closing()
 	k.running.Wait()
@@ -167,18 +180,9 @@ func (k *Keeper) Authenticate(w http.ResponseWriter, r *http.Request) (who *iden
 		}
 		return nil, false, nil
 	}
-	p, e, err := k.find(r.Context(), p)
+	p, e, err := k.use(r.Context(), p)
 	if err != nil {
 		return nil, false, err
-	}
-	if e != nil {
-		now := k.now()
-		if k.due(e, now) {
-			p, e = k.renewed(r.Context(), p, e)
-		}
-		if e != nil && e.mayWriteActivity(now, k.step) {
-			p, e = k.active(r.Context(), p, e, now)
-		}
 	}
 	if e == nil {
 		p.site.clear(w, r)
@@ -188,6 +192,23 @@ func (k *Keeper) Authenticate(w http.ResponseWriter, r *http.Request) (who *iden
 		k.hand(w, r, p)
 	}
 	return e.session.Who, true, nil
+}
+
+// use is what each request does with the session that it presents: find it, refresh what is about to
+// end, count as activity. No session is nil.
+func (k *Keeper) use(ctx context.Context, p presented) (presented, *entry, error) {
+	p, e, err := k.find(ctx, p)
+	if e == nil || err != nil {
+		return p, nil, err
+	}
+	now := k.now()
+	if k.due(e, now) {
+		p, e = k.renewed(ctx, p, e)
+	}
+	if e != nil && e.mayWriteActivity(now, k.step) {
+		p, e = k.active(ctx, p, e, now)
+	}
+	return p, e, nil
 }
 
 // Start begins a session under a new id and sets its cookie; the session that r came

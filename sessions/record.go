@@ -34,6 +34,17 @@ func (rec *record) timesOut() time.Time {
 	return rec.ends
 }
 
+// sameAs reports whether two records of one id are of the same session: under a derived ticket one session may
+// follow another.
+func (rec *record) sameAs(other *record) bool {
+	return rec.created.UnixMilli() == other.created.UnixMilli()
+}
+
+// newerThan reports whether what was found out about other is no news any more.
+func (rec *record) newerThan(other *record) bool {
+	return !rec.sameAs(other) || rec.refreshes > other.refreshes
+}
+
 func (rec *record) alive(now time.Time) bool { return now.Before(rec.timesOut()) }
 
 func (rec *record) session() *Session {

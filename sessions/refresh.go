@@ -177,7 +177,7 @@ func (k *Keeper) fly(ctx context.Context, f *flight, p presented, e *entry) {
 // refresh token that was thrown away would end the session.
 func (k *Keeper) refresh(ctx context.Context, p presented, e *entry) (_ *entry, _ presented, unsaved *record, _ error) {
 	cur, p, err := k.home.newest(ctx, p)
-	if cur == nil || err != nil || cur.rec.refreshes > e.rec.refreshes {
+	if cur == nil || err != nil || cur.rec.newerThan(&e.rec) {
 		return cur, p, nil, err
 	}
 	who, err := k.ask(ctx, cur.rec.who)
@@ -192,10 +192,12 @@ func (k *Keeper) refresh(ctx context.Context, p presented, e *entry) (_ *entry, 
 	}
 	now := k.now()
 	change := func(rec *record) {
-		rec.who, rec.refreshed, rec.refreshes = who, now, cur.rec.refreshes+1
+		if rec.sameAs(&cur.rec) {
+			rec.who, rec.refreshed, rec.refreshes = who, now, cur.rec.refreshes+1
+		}
 	}
 	next, to, err := k.home.amend(ctx, p, change)
-	if next == nil && err == nil {
+	if err == nil && (next == nil || !next.rec.sameAs(&cur.rec)) {
 		k.ended(ctx, who) // it ended while the provider answered: nobody holds the new tokens (REF-8)
 	}
 	if err == nil || errors.Is(err, ErrTooLarge) {
@@ -219,7 +221,7 @@ func (k *Keeper) ask(ctx context.Context, who *identity.Identity) (_ *identity.I
 
 // refused ends a session, unless what was refused was not the newest token.
 func (k *Keeper) refused(ctx context.Context, p presented, e *entry, refusal error) (*entry, presented, *record, error) {
-	if cur, to, err := k.home.newest(ctx, p); err == nil && cur != nil && cur.rec.refreshes > e.rec.refreshes {
+	if cur, to, err := k.home.newest(ctx, p); err == nil && cur != nil && cur.rec.newerThan(&e.rec) {
 		return cur, to, nil, nil
 	}
 	if _, err := k.home.end(ctx, p); err != nil {
@@ -241,13 +243,13 @@ func (k *Keeper) keepTrying(ctx context.Context, p presented, rec record) {
 		}
 		limited, cancel := context.WithTimeout(ctx, writeLimit)
 		next, _, err := k.home.amend(limited, p, func(r *record) {
-			if r.refreshes < rec.refreshes {
+			if r.sameAs(&rec) && r.refreshes < rec.refreshes {
 				r.who, r.refreshed, r.refreshes = rec.who, rec.refreshed, rec.refreshes
 			}
 		})
 		cancel()
 		switch {
-		case err == nil && next == nil:
+		case err == nil && (next == nil || !next.rec.sameAs(&rec)):
 			k.ended(ctx, rec.who) // the session ended meanwhile
 			return
 		case err == nil:

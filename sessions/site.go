@@ -25,10 +25,15 @@ type site struct {
 	options gorilla.Options
 }
 
-func newSite(c Cookie, o origin.Origin) *site {
+// newSite makes the site of an origin. A kind that is not "" makes it another one than that of
+// cookies: what counts there counts in no cookie.
+func newSite(c Cookie, o origin.Origin, kind string) *site {
 	s := &site{realm: c.Prefixed(o, "") + "\x00" + o.String()}
 	if c.Domain != "" {
 		s.realm = c.Prefixed(o, "") + "\x00" + c.Domain
+	}
+	if kind != "" {
+		s.realm += "\x00" + kind
 	}
 	s.hashed = sha256.Sum256([]byte(s.realm))
 	for i := range s.names {

@@ -9,11 +9,12 @@ import (
 	"encoding/base64"
 	"strings"
 
+	"github.com/doorward/doorward/internal/credentials"
 	"github.com/doorward/doorward/internal/seal"
 )
 
 const (
-	ticketPrefix = "dw1." // lets secret scanners know one
+	ticketPrefix = credentials.TicketPrefix
 	ticketLength = len(ticketPrefix) + 43
 
 	purposeRecord seal.Purpose = "sessions: record"
@@ -38,7 +39,12 @@ func parseTicket(s string) (t ticket, ok bool) {
 }
 
 // value is the cookie value.
-func (t ticket) value() string { return ticketPrefix + base64.RawURLEncoding.EncodeToString(t[:]) }
+func (t ticket) value() string {
+	var text [ticketLength]byte
+	copy(text[:], ticketPrefix)
+	base64.RawURLEncoding.Encode(text[len(ticketPrefix):], t[:])
+	return string(text[:])
+}
 
 // seal encrypts a session record twice: with a key that only the ticket gives, so that a stolen
 // store and its key ring open nothing, and with the ring, so that a stolen cookie and a

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/doorward/doorward/demo/idp"
 	"github.com/doorward/doorward/edge"
@@ -132,7 +133,10 @@ func (s *stack) startProvider(address string) {
 				ID: "doorward", Secret: clientSecret, SkipConsent: true,
 				RedirectURIs:           []string{s.origin + "/oauth2/callback"},
 				PostLogoutRedirectURIs: []string{s.origin + "/oauth2/logout/callback"},
+				Grants:                 []string{"authorization_code", "refresh_token", "password", idp.GrantDevice, idp.GrantCIBA},
+				ResponseTypes:          []string{"code", "id_token", "id_token token", "code id_token", "code token", "code id_token token"},
 			}},
+			DevicePollInterval: time.Second, CIBAPollInterval: time.Second,
 			Users: []idp.User{
 				{Username: "alice", Password: "wonderland-9", Email: "alice@example.com", EmailVerified: true, Name: "Alice Example", Groups: []string{"staff"}},
 				{Username: "bob", Password: "builder-9", Email: "bob@example.com", EmailVerified: true},

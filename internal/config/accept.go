@@ -55,6 +55,9 @@ func (c *composer) checkAccept(t table, rt *proxy.Route) {
 		default:
 			others++
 			c.checkFormPost(t, rt, l)
+			if l.Hint == "id_token_hint" && len(rt.Logins) == 1 {
+				t.l.warn("%s.login: %q asks whoever is signed in already (id_token_hint), and no other login of this route signs anybody in first", t.path, l.Name)
+			}
 		}
 	}
 	basic := slices.Contains(rt.Accept, "basic")
@@ -65,6 +68,9 @@ func (c *composer) checkAccept(t table, rt *proxy.Route) {
 		t.wrong("accept", `"basic" needs exactly one login of the flow password in login, to try the password by; there are %d`, passwords)
 	case !basic && passwords > 0 && others == 0 && (rt.Accept == nil || slices.Contains(rt.Accept, "session")):
 		t.wrong("login", `nobody could sign in: a password login takes HTTP Basic where accept has "basic", and shows a page with form = true`)
+	}
+	if slices.Contains(rt.Accept, "token") && others == 0 && len(rt.Logins) > 0 {
+		t.l.warn(`%s.accept: "token" has no effect: a ticket counts where its login is listed, and none of this route's makes any; add the one that "doorward login" uses`, t.path)
 	}
 	if slices.Contains(rt.Accept, "token") && c.c.Store == "cookie" {
 		t.wrong("accept", `"token": with sessions.store = "cookie" there are no tickets; another store has them`)

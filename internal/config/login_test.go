@@ -109,3 +109,18 @@ func TestWeakLoginsActOnlyWhereARouteNamesThem(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatALoginCannotDoForARouteWarns(t *testing.T) {
+	for says, toml := range map[string]string{
+		`"token" has no effect`:                      strings.Replace(login("password", ""), "login = ", "accept = [\"basic\", \"token\"]\nlogin = ", 1),
+		"no other login of this route signs anybody": login("ciba", "hint = \"id_token_hint\"\n"),
+	} {
+		if c := (given{toml: toml}).mustLoad(t); !hasWarning(c, "route.app", says) {
+			t.Errorf("no warning that %q: %q", says, c.Warnings())
+		}
+	}
+	both := minimal + "login = [\"staff\", \"x\"]\n[login.staff]\nflow = \"authorization_code\"\n[login.x]\nflow = \"ciba\"\nhint = \"id_token_hint\"\n"
+	if c := (given{toml: both}).mustLoad(t); hasWarning(c, "route.app", "no other login") {
+		t.Errorf("%q", c.Warnings())
+	}
+}

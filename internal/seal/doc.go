@@ -15,5 +15,7 @@
 // caller puts the end of validity into the plaintext, checks it, and limits the size of what
 // it accepts. Keys are in no error.
 //
+// Beside it there is a keyed hash from the same ring ([Ring.Hash]), for names of what must not be written down.
+//
 // Start reading at [Ring] in seal.go; keyfile.go is where keys come from.
 package seal

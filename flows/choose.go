@@ -1,0 +1,126 @@
+package flows
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/doorward/doorward/internal/origin"
+	"github.com/doorward/doorward/internal/pages"
+)
+
+// signIn is GET …/sign_in?rd=: the page on which a person chooses a login. login= names those
+// that a route offers; any of the configured ones is harmless, since a route refuses
+// sessions of logins that it doesn't list.
+func (f *Flows) signIn(w http.ResponseWriter, r *http.Request, here origin.Origin) error {
+	query := r.URL.Query()
+	chosen, ok := f.choose(query["login"])
+	if !ok {
+		chosen = f.acting()
+	}
+	chosen = forBrowsers(chosen)
+	how := beginning{back: f.target(here, query.Get("rd"))}
+	if p := query.Get("prompt"); p == "login" || p == "select_account" {
+		how.prompt = p
+	}
+	if pages.KindOf(r) == pages.Program || len(chosen) == 0 {
+		return f.loginRequired(here, how.back, chosen)
+	}
+	along, err := passed(query, chosen)
+	if err != nil {
+		return err
+	}
+	page := pages.SignIn{Host: here.Authority()}
+	last := f.last(r, here)
+	for _, l := range lastFirst(chosen, last) {
+		how.passed = l.passes(along)
+		page.Options = append(page.Options, pages.SignInOption{Label: l.label, URL: f.choiceURL(how, l), About: l.about(), Last: l == last})
+	}
+	f.deps.Pages.SignIn(w, r, page)
+	return nil
+}
+
+// choiceURL is where a choice leads. A link that no page shows because of its length would be one choice less,
+// so it does without what made it long.
+func (f *Flows) choiceURL(how beginning, l *login) string {
+	start := f.prefix + "/start?"
+	if to := start + queryOf(how, l); len(to) <= maxStartURL {
+		return to
+	}
+	return start + queryOf(beginning{prompt: how.prompt}, l)
+}
+
+func lastFirst(logins []*login, last *login) []*login {
+	i := slices.Index(logins, last)
+	if i < 0 {
+		return logins
+	}
+	return slices.Concat(logins[i:i+1], logins[:i], logins[i+1:])
+}
+
+// about says in a few words what a login takes.
+func (l *login) about() string {
+	switch {
+	case l.device != nil:
+		return "with a code on another device"
+	case l.ciba != nil:
+		return "approve on your phone"
+	case l.password != nil:
+		return "user name and password"
+	}
+	return ""
+}
+
+// choose finds logins by name; no names are all that act.
+func (f *Flows) choose(names []string) (chosen []*login, ok bool) {
+	if len(names) == 0 {
+		return f.acting(), true
+	}
+	chosen, ok = f.find(names)
+	if !ok || slices.ContainsFunc(chosen, func(l *login) bool { return !l.acts() }) {
+		return nil, false
+	}
+	return chosen, true
+}
+
+// find finds each of these names once.
+func (f *Flows) find(names []string) (found []*login, ok bool) {
+	for _, name := range names {
+		l := f.byName[name]
+		if l == nil || slices.Contains(found, l) {
+			return nil, false
+		}
+		found = append(found, l)
+	}
+	return found, true
+}
+
+// acts reports whether anybody may begin a login: implicit, device, CIBA and password are off until a
+// route names them (CONTRACT §2, P117).
+func (l *login) acts() bool { return !l.optIn || l.named }
+
+func (f *Flows) acting() (all []*login) {
+	for _, l := range f.logins {
+		if l.acts() {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
+// forBrowsers leaves out what only HTTP Basic can begin.
+func forBrowsers(logins []*login) []*login {
+	return slices.DeleteFunc(slices.Clone(logins), func(l *login) bool { return l.basicOnly })
+}
+
+// loginPage is the page of ours on which a login begins that doesn't lead to the provider's own pages.
+func (f *Flows) loginPage(l *login, how beginning) string {
+	page := "/password"
+	switch {
+	case l.device != nil:
+		page = "/device"
+	case l.ciba != nil:
+		page = "/ciba"
+	}
+	how.prompt, how.passed = "", l.passes(how.passed) // these always ask, and nobody is signed in by having been before
+	return f.prefix + page + "?" + queryOf(how, l)
+}

@@ -1,0 +1,101 @@
+package flows
+
+import (
+	"encoding/binary"
+	"hash"
+	"strings"
+	"sync"
+	"unicode"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/doorward/doorward/internal/origin"
+	"github.com/doorward/doorward/internal/seal"
+)
+
+// Keyed hashes stand for passwords and for who tried them: whoever reads the store or the memory of
+// this process can try no guesses against them (ROP-3, P173).
+const (
+	purposePassword seal.Purpose = "password-credentials"
+	purposeLockout  seal.Purpose = "password-lockout"
+)
+
+// digestOf is a keyed hash.
+type digestOf [32]byte
+
+// hasher names credentials on one host for one login. The same password of the same user has another name on
+// another host, for another login and another issuer (S14).
+type hasher struct {
+	ring  *seal.Ring
+	scope digestOf // what the name is for
+	idle  sync.Pool
+}
+
+type hashing struct {
+	hash.Hash
+	length [4]byte
+	sum    digestOf
+	plain  [512]byte // where credentials are decoded; wiped after use
+}
+
+// add writes parts so that no two lists of parts are the same bytes: each has its length before it.
+func (s *hashing) add(parts ...[]byte) {
+	for _, part := range parts {
+		binary.BigEndian.PutUint32(s.length[:], uint32(len(part)))
+		_, _ = s.Write(s.length[:])
+		_, _ = s.Write(part)
+	}
+}
+
+func newHasher(ring *seal.Ring, kind string, here origin.Origin, l *login) *hasher {
+	s := hashing{Hash: ring.Hash(purposePassword)}
+	for _, part := range []string{kind, here.String(), l.name, l.provider, l.client.Issuer()} {
+		s.add([]byte(part))
+	}
+	h := &hasher{ring: ring}
+	s.Sum(h.scope[:0])
+	return h
+}
+
+// begin returns a hash that has the scope in it already.
+func (h *hasher) begin() *hashing {
+	s, _ := h.idle.Get().(*hashing)
+	if s == nil {
+		s = &hashing{Hash: h.ring.Hash(purposePassword)}
+	}
+	s.Reset()
+	_, _ = s.Write(h.scope[:])
+	return s
+}
+
+// end returns the name, and the hash to those that wait for the next caller.
+func (h *hasher) end(s *hashing) (name digestOf) {
+	s.Sum(s.sum[:0])
+	name = s.sum
+	clear(s.plain[:])
+	h.idle.Put(s)
+	return name
+}
+
+// canonicalUser is a user name as failures are counted under it: providers read Alice, "alice " and
+// ＡＬＩＣＥ as one person, so guessing at one must not be three budgets (P172). What is sent to the
+// provider is what was typed, and who somebody is, its answer says.
+func canonicalUser(name string) string {
+	for range 4 { // each step may make work for the ones before it; hardly any name needs a second round
+		next := strings.TrimSpace(norm.NFKC.String(cases.Fold().String(norm.NFKC.String(strings.Map(visible, name)))))
+		if next == name {
+			break
+		}
+		name = next
+	}
+	return name
+}
+
+// visible drops soft hyphens, joiners and marks of direction.
+func visible(r rune) rune {
+	if unicode.Is(unicode.Cf, r) {
+		return -1
+	}
+	return r
+}

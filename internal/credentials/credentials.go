@@ -1,0 +1,80 @@
+package credentials
+
+import (
+	"bytes"
+	"encoding/base64"
+	"strings"
+)
+
+// TicketPrefix is how a ticket begins, so that secret scanners know one, and so that none is ever
+// taken for a password and sent to a provider.
+const TicketPrefix = "dw1."
+
+// MaxBasic bounds the credentials of Basic, in bytes: user name, colon and password. No
+// provider takes longer ones.
+const MaxBasic = 2 << 10
+
+// Bearer returns the token of a Bearer header, as it stands there. ok is false for another scheme.
+func Bearer(line string) (token string, ok bool) {
+	return scheme(line, "Bearer")
+}
+
+// Basic decodes a Basic header into buf, or into new memory if that is too small; both results are
+// slices of it. The user name ends at the first colon, so a password may hold more (RFC 7617 §2).
+// ok is false for another scheme. valid is false for what is no base64, has no colon, is too
+// long, or holds control characters (RFC 7617 §2).
+func Basic(line string, buf []byte) (user, password []byte, ok, valid bool) {
+	rest, ok := scheme(line, "Basic")
+	if !ok {
+		return nil, nil, false, false
+	}
+	if strings.IndexByte(rest, '\n') >= 0 || strings.IndexByte(rest, '\r') >= 0 || base64.StdEncoding.DecodedLen(len(rest)) > MaxBasic+3 {
+		return nil, nil, true, false // the decoder would skip line breaks
+	}
+	encoding := base64.StdEncoding
+	if len(rest)%4 != 0 {
+		encoding = base64.RawStdEncoding // some clients leave the padding out
+	}
+	plain, err := encoding.Strict().AppendDecode(buf[:0], []byte(rest))
+	if err != nil || len(plain) > MaxBasic {
+		return nil, nil, true, false
+	}
+	for _, c := range plain {
+		if c < ' ' || c == 0x7f {
+			return nil, nil, true, false
+		}
+	}
+	colon := bytes.IndexByte(plain, ':')
+	if colon < 0 {
+		return nil, nil, true, false
+	}
+	return plain[:colon], plain[colon+1:], true, true
+}
+
+// IsTicket reports whether a token or a password is meant to be a ticket, valid or not.
+func IsTicket[T string | []byte](s T) bool {
+	return len(s) >= len(TicketPrefix) && string(s[:len(TicketPrefix)]) == TicketPrefix
+}
+
+// HoldsTicket reports whether a header carries a ticket in either way.
+func HoldsTicket(line string) bool {
+	if token, ok := Bearer(line); ok {
+		return IsTicket(token)
+	}
+	var buf [256]byte
+	_, password, _, valid := Basic(line, buf[:])
+	return valid && IsTicket(password)
+}
+
+// scheme returns what follows the name of a scheme, which has no case (RFC 9110 §11.1), and
+// spaces.
+func scheme(line, name string) (rest string, ok bool) {
+	if len(line) < len(name) || !strings.EqualFold(line[:len(name)], name) {
+		return "", false
+	}
+	rest = line[len(name):]
+	if rest != "" && rest[0] != ' ' && rest[0] != '\t' {
+		return "", false
+	}
+	return strings.Trim(rest, " \t"), true
+}
