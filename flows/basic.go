@@ -31,7 +31,7 @@ const (
 // password grant of one login. It implements proxy.Authenticator and proxy.Streams.
 //
 // A name and a password that were right are a session for fifteen minutes: under a ticket that only
-// they yield, by a keyed hash of both and of host, login and issuer. So each further request costs what
+// they yield, by a keyed hash of both and of host, login, issuer and client. So each further request costs what
 // one with a cookie does, all replicas know the session, and a stolen store holds nothing that a
 // password could be guessed from. Tokens are refreshed meanwhile; when the provider refuses that, the
 // session ends, and the next request has the password tried again, once.
@@ -95,18 +95,19 @@ func (b *Basic) Authenticate(w http.ResponseWriter, r *http.Request) (*identity.
 }
 
 // Alive reports whether who would still be let in with the credentials of r. A clone of a large repository lasts longer
-// than a proof: when that has ended, the password is tried again, so that a stream ends when the
-// provider says so and not before.
+// than a proof: when that is over, the password is tried again, so that a stream ends when the provider says
+// so. While it cannot be tried the stream goes on, for proofGrace at most: then the proof is gone, and the stream with
+// it. So nobody who knows only an old password keeps a stream by keeping the provider from being asked.
 func (b *Basic) Alive(r *http.Request, who *identity.Identity) (bool, error) {
 	name, ok := b.name(r)
 	if !ok {
 		return false, nil
 	}
 	s, err := b.kept.Load(r, sessions.Seed(name))
-	if err != nil {
+	if s == nil || err != nil {
 		return false, err
 	}
-	if s != nil && !b.old(s) {
+	if !b.old(s) {
 		return s.Who.Key() == who.Key(), nil
 	}
 	now, err := b.prove(r, name, "")
@@ -117,6 +118,15 @@ func (b *Basic) Alive(r *http.Request, who *identity.Identity) (bool, error) {
 		return false, err
 	}
 	return now.Key() == who.Key(), nil
+}
+
+// fromElsewhere reports whether a browser says that a page of another site has made it ask.
+func fromElsewhere(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "", "none", "same-origin":
+		return false
+	}
+	return true
 }
 
 // old reports whether the password must be tried again.
@@ -177,9 +187,11 @@ func (b *Basic) prove(r *http.Request, name digestOf, client string) (*identity.
 
 var errProofFailed = errors.New("trying a password ended in a panic")
 
-// proved looks once more, as somebody else may just have been ready, and has the password tried.
+// proved looks once more, as somebody else may just have been ready, and has the password tried. It belongs to all who
+// wait for it, so it goes on when the one who began it is gone.
 func (b *Basic) proved(r *http.Request, name digestOf, client string) (*identity.Identity, error) {
 	seed := sessions.Seed(name)
+	r = r.WithContext(context.WithoutCancel(r.Context()))
 	s, err := b.kept.Load(r, seed)
 	switch {
 	case err != nil:
@@ -188,11 +200,11 @@ func (b *Basic) proved(r *http.Request, name digestOf, client string) (*identity
 		return s.Who, nil
 	}
 	user, password, _, _ := credentials.Basic(r.Header["Authorization"][0], nil)
-	t := typed{username: string(user), password: secret.New(string(password)), client: client}
+	t := typed{username: string(user), password: secret.New(string(password)), client: client, foreign: fromElsewhere(r), proven: s != nil}
 	clear(user)
 	clear(password)
 	who, err := b.flows.tryPassword(r.Context(), b.login, t, name)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), keepLimit)
+	ctx, cancel := context.WithTimeout(r.Context(), keepLimit)
 	defer cancel()
 	if err != nil {
 		if s != nil && saysNo(err) {

@@ -16,6 +16,9 @@ import (
 const (
 	maxRestarts = 1 // logins begun anew without a click, before a page names the cause
 
+	// again marks an answer that a page of ours has brought a second time, so that none does for ever.
+	again = "again"
+
 	// How far the clock of a replica may be ahead. A state from later than that would
 	// outlive its mark: the clock has jumped (P214).
 	clockSkew = time.Minute
@@ -39,9 +42,6 @@ func (f *Flows) callback(provider string) handler {
 		if err != nil {
 			return err
 		}
-		if params.Has("answer") && f.takesPosts(provider) && f.withheld(r) {
-			return reload(w, r.URL.RequestURI()) // from the callback host: the old session must come along (P072)
-		}
 		back, carried := answer{Values: params}, false
 		if !params.Has("state") { // what we send ourselves; else any parameter of the provider's (RSP-3)
 			if back, carried, err = f.brought(r, here, provider, params); err != nil {
@@ -58,6 +58,9 @@ func (f *Flows) callback(provider string) handler {
 		}
 		if !mine {
 			return f.carry(w, began, provider, back.Values)
+		}
+		if f.withholds(r) && pages.KindOf(r) == pages.Navigation && !params.Has(again) {
+			return reload(w, r.URL.RequestURI()+"&"+again+"=1") // the old session must come along, or it outlives this login (P072, P086)
 		}
 		back.redirectURI = f.redirectURI(provider, here)
 		return f.end(w, r, here, l, s, back)

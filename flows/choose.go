@@ -10,7 +10,7 @@ import (
 
 // signIn is GET …/sign_in?rd=: the page on which a person chooses a login. login= names those
 // that a route offers; any of the configured ones is harmless, since a route refuses
-// sessions of logins that it doesn't list.
+// sessions of logins that it doesn't list. Where login= names one, the choice is made already.
 func (f *Flows) signIn(w http.ResponseWriter, r *http.Request, here origin.Origin) error {
 	query := r.URL.Query()
 	chosen, ok := f.choose(query["login"])
@@ -28,6 +28,10 @@ func (f *Flows) signIn(w http.ResponseWriter, r *http.Request, here origin.Origi
 	along, err := passed(query, chosen)
 	if err != nil {
 		return err
+	}
+	if ok && len(query["login"]) == 1 {
+		how.passed = along
+		return f.begin(w, r, here, chosen[0], how)
 	}
 	page := pages.SignIn{Host: here.Authority()}
 	last := f.last(r, here)
@@ -47,6 +51,14 @@ func (f *Flows) choiceURL(how beginning, l *login) string {
 		return to
 	}
 	return start + queryOf(beginning{prompt: how.prompt}, l)
+}
+
+// otherWays is where one chooses among all logins, "" if there is only one.
+func (f *Flows) otherWays(back string) string {
+	if len(forBrowsers(f.acting())) < 2 {
+		return ""
+	}
+	return f.prefix + "/sign_in?" + queryOf(beginning{back: back})
 }
 
 func lastFirst(logins []*login, last *login) []*login {

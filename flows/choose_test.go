@@ -195,6 +195,27 @@ func TestALoginForHTTPBasicIsNoChoiceOfABrowser(t *testing.T) {
 	}
 }
 
+func TestASignInPageForOneNamedLoginIsThatLogin(t *testing.T) {
+	w, p := choice(t)
+	b := w.net.Browser()
+	expect(t, b.Open(t, app+"/oauth2/sign_in?login=both&login_hint=alice&prompt=login&rd=/x"), http.StatusOK, "alice sees app.test/x")
+	if asked := p.lastAsked(t); asked.Get("login_hint") != "alice" || asked.Get("prompt") != "login" {
+		t.Errorf("%v", asked)
+	}
+	b = w.net.Browser()
+	for _, query := range []string{"", "?login=nobody", "?login=both&login=both", "?login=staff&login=both"} {
+		if page := b.Open(t, app+"/oauth2/sign_in"+query); len(offered(page)) < 2 || len(attempts(b, app)) != 0 {
+			t.Errorf("%q: %d options", query, len(offered(page)))
+		}
+	}
+	t.Run("where there is one login, the page without a name is still a page: it is where people arrive who have signed out", func(t *testing.T) {
+		w := newWorld(t)
+		if page := w.net.Browser().Open(t, app+"/oauth2/sign_in"); len(offered(page)) != 1 || page.URL.Path != "/oauth2/sign_in" {
+			t.Errorf("%s\n%s", page.Trail(), page.Body)
+		}
+	})
+}
+
 func TestLoginsOfOtherKindsBeginOnTheirOwnPages(t *testing.T) {
 	f := sealing(t, 7)
 	for want, l := range map[string]*login{

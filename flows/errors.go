@@ -30,6 +30,7 @@ const (
 	codeMisconfigured = "provider_misconfigured"
 	codeStore         = "store_unavailable"
 	codeTooMany       = "too_many_requests"
+	codeBodyTooLarge  = "body_too_large"
 )
 
 const (

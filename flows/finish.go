@@ -15,7 +15,7 @@ func (f *Flows) finish(w http.ResponseWriter, r *http.Request, a *attempt, who *
 	if err != nil {
 		return err
 	}
-	if f.cookie.SameSite == http.SameSiteStrictMode {
+	if f.withholds(r) {
 		return reload(w, to) // or the session would not come with the next request (BFF-2)
 	}
 	// 303, never 307: what came with this request must not be sent on (AUT-8). The code
@@ -40,11 +40,17 @@ func (f *Flows) establish(w http.ResponseWriter, r *http.Request, a *attempt, wh
 	return f.target(a.here, a.back), nil
 }
 
-// withheld reports whether a browser may have a session that it did not send along, because
-// another site led here: to be asked again, by ourselves, before a login begins.
+// withholds reports whether a browser sends no SameSite=Strict cookie with a request, nor with where a redirect
+// leads, because another site led here. Old browsers don't say who did: they may.
+func (f *Flows) withholds(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return f.cookie.SameSite == http.SameSiteStrictMode && (site == "cross-site" || site == "")
+}
+
+// withheld reports whether a browser may have a session that it certainly did not send along: to be
+// asked again, by ourselves, before a login begins.
 func (f *Flows) withheld(r *http.Request) bool {
-	return f.cookie.SameSite == http.SameSiteStrictMode && r.Method == http.MethodGet &&
-		r.Header.Get("Sec-Fetch-Site") == "cross-site" && pages.KindOf(r) == pages.Navigation
+	return f.withholds(r) && r.Header.Get("Sec-Fetch-Site") != "" && r.Method == http.MethodGet && pages.KindOf(r) == pages.Navigation
 }
 
 // reload sends a browser on by an answer of our own site instead of a redirect. Browsers hold back

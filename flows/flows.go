@@ -42,6 +42,11 @@ type Login struct {
 	Form bool   // password: the sign-in form; else HTTP Basic only
 	OTP  string // password: the provider's name for a one-time code ("totp"); "" = none is asked for
 
+	// MaxFailures of password is how many wrong passwords of one user are sent to the provider in 15 minutes, from
+	// one network of theirs, and from all others together; in 12 hours it is twice and three times as many. 0 = 5;
+	// at most 30. It must stay below what the provider locks an account after.
+	MaxFailures int
+
 	Delivery        string // ciba: "poll", "ping" or "push"
 	Hint            string // ciba: "login_hint", "id_token_hint" or "login_hint_token"
 	BindingMessage  string // ciba: "auto", or a text in which {code} stands for a short code

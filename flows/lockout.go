@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -16,11 +17,18 @@ import (
 
 const (
 	strikeWindow      = 15 * time.Minute
-	maxUserStrikes    = 5  // in a window: at one user, from one network of theirs, or from all that are not
-	maxNetworkStrikes = 30 // in a quarter of an hour by the clock: from one network, at whatever users
+	maxUserStrikes    = 5   // in a window: at one user, from one network of theirs, or from all that are not; Login.MaxFailures
+	mostUserStrikes   = 30  // that a configuration may allow
+	maxNetworkStrikes = 30  // in a quarter of an hour by the clock: from one network, at whatever users
+	maxRegionStrikes  = 300 // likewise, from one IPv6 /48: whoever has one has 65,536 networks
+	regionBits        = 48
 
-	longWindow       = 12 * time.Hour // in which Keycloak adds failures up, and locks after 30
-	maxSteadyStrikes = 15             // in a long window: at one user, from all networks that are not theirs
+	// In a long window Keycloak adds failures up, and locks after 30: so strangers have three windows' worth in it, and
+	// a network of the user's own has two, which is 25 together.
+	longWindow     = 12 * time.Hour
+	ofStrangers    = 3
+	ofOwn          = 2
+	mostRemembered = ofStrangers * mostUserStrikes // failures in a budget
 
 	knownLife     = 30 * 24 * time.Hour
 	maxContention = 8 // at a count that others overtake
@@ -32,112 +40,146 @@ type rule struct {
 	within time.Duration
 }
 
-var (
-	ofOwn      = []rule{{maxUserStrikes, strikeWindow}}
-	ofStranger = []rule{{maxUserStrikes, strikeWindow}, {maxSteadyStrikes, longWindow}}
-)
+// rules are those of a budget that lasts for some windows in a long one.
+func (k lockout) rules(windows int) []rule {
+	return []rule{{k.most, strikeWindow}, {windows * k.most, longWindow}}
+}
 
-// pauses are how long after the first, second … failure in strikeWindow the next try at a user must wait, so that
+// pauseAfter is how long after so many failures in strikeWindow the next try at a user must wait, so that
 // the last ones are not spent in one breath.
-var pauses = [maxUserStrikes]time.Duration{0, 0, 0, 10 * time.Second, time.Minute}
+func pauseAfter(failures int) time.Duration {
+	switch {
+	case failures < 3:
+		return 0
+	case failures == 3:
+		return 10 * time.Second
+	}
+	return time.Minute
+}
 
 // lockout bounds wrong passwords, for all replicas, in the shared store (P170, P171). It protects two who want
 // different things. The provider locks an account after so many failures, and whoever can make us forward guesses can
 // have anybody locked there: so we stop before it does. And whoever can make us stop must not
 // lock anybody out here: so networks from which a user has signed in before have a budget of their
-// own, which only somebody in that network can use up, and callers whose password is cached do not
-// come here at all. All other networks share one budget for each user: a thousand hosts of a botnet
-// get five guesses in a quarter of an hour, and fifteen in half a day. Nothing is for ever.
+// own, which only somebody in that network can use up, and callers whose password is cached, or was until
+// a short while ago, are not judged here at all. All other networks share one budget for each user: a
+// thousand hosts of a botnet get five guesses in a quarter of an hour, and fifteen in half a day. A page
+// of another site can make a browser in the user's own network guess (https://alice:guess@app/), so what such pages
+// ask for counts as a stranger's, and not against the network. Nothing is for ever.
 type lockout struct {
 	store  store.Store
 	ring   *seal.Ring
 	issuer string // accounts are locked at a provider, whichever login was used
+	most   int    // failures at one user in strikeWindow
 	flows  *Flows
 }
 
 func (f *Flows) lockout(l *login) lockout {
-	return lockout{f.deps.Shared, f.deps.Ring, l.client.Issuer(), f}
+	return lockout{f.deps.Shared, f.deps.Ring, l.client.Issuer(), l.password.most, f}
 }
 
 // strike is one try, counted as a failure until it turns out to be none: of a hundred tries at once, all
 // but the allowed ones must find the budget used up.
 type strike struct {
 	lockout
-	user    string // key of the user's budget that was charged
-	network string // key of the network's; "" = it has none
-	known   string // key of the mark that this user has signed in from this network
-	own     string // key of the budget for it
-	at      int64
+	user     string  // key of the user's budget that was charged; "" = none was
+	networks []tally // that were charged
+	known    string  // key of the mark that this user has signed in from this network
+	own      string  // key of the budget for it
+	at       int64
 }
 
-// admit charges a try by a user name from an address. The error is an answer: 429 with the time to
-// wait, or the store's failure; then nothing may be forwarded.
-func (k lockout) admit(ctx context.Context, username, client string) (*strike, error) {
-	user, from := canonicalUser(username), network(client)
+// tally is a plain counter of tries.
+type tally struct {
+	key  string
+	most int64
+}
+
+// admit charges a try. The error is an answer: 429 with the time to wait, or the store's failure; then nothing
+// may be forwarded. Who was right until a short while ago and proves it again is not charged: that can fail once, and
+// then they are no more than anybody. So nobody who guesses elsewhere can shut out a program that is at work.
+func (k lockout) admit(ctx context.Context, t typed) (*strike, error) {
+	user, from := canonicalUser(t.username), network(t.client)
 	s := &strike{lockout: k, at: k.flows.deps.Now().UnixMilli()}
 	where := ""
 	if from.IsValid() { // a caller without an address, as over a Unix socket, has a proxy that counts
 		where = from.String()
-		s.network = k.key("network", where, strconv.FormatInt(s.at/strikeWindow.Milliseconds(), 10))
 	}
 	s.known, s.own = k.key("known", user, where), k.key("own", user, where)
+	if t.proven {
+		return s, nil
+	}
 	items, err := k.store.Get(ctx, s.known)
 	if err != nil {
 		return nil, k.flows.storeError(err)
 	}
-	rules := ofStranger
-	s.user = k.key("user", user)
-	if items[0].Version != 0 {
-		s.user, rules = s.own, ofOwn
+	budget, rules := k.key("user", user), k.rules(ofStrangers)
+	if items[0].Version != 0 && !t.foreign {
+		budget, rules = s.own, k.rules(ofOwn)
 	}
-	if err := s.chargeNetwork(ctx); err != nil {
+	if err := s.chargeNetworks(ctx, from, t.foreign); err != nil {
 		return nil, err
 	}
-	if err := k.charge(ctx, s.user, s.at, rules); err != nil {
-		s.forgiveNetwork(ctx)
+	if err := k.charge(ctx, budget, s.at, rules); err != nil {
+		s.forgive(ctx)
 		return nil, err
 	}
+	s.user = budget
 	return s, nil
 }
 
 // forgive takes a try back that was none.
 func (s *strike) forgive(ctx context.Context) {
-	s.refund(ctx, s.user, s.at)
-	s.forgiveNetwork(ctx)
+	if s.user != "" {
+		s.refund(ctx, s.user, s.at)
+	}
+	for _, n := range s.networks {
+		if _, err := s.store.Add(ctx, n.key, -1, strikeWindow); err != nil {
+			s.flows.deps.Log.WarnContext(ctx, "a sign-in that did not fail is counted as one", "error", err)
+		}
+	}
 }
 
-// chargeNetwork counts, and does not list as charge does: a whole office may sign in in the same second, and nobody
+// chargeNetworks counts, and does not list as charge does: a whole office may sign in in the same second, and nobody
 // shall have to wait for the others to write.
-func (s *strike) chargeNetwork(ctx context.Context) error {
-	if s.network == "" {
-		return nil
-	}
-	n, err := s.store.Add(ctx, s.network, 1, strikeWindow)
-	switch {
-	case err != nil:
-		return s.flows.storeError(err)
-	case n > maxNetworkStrikes:
-		s.forgiveNetwork(ctx) // it was no try
-		window := strikeWindow.Milliseconds()
-		return tooManyFailures(time.Duration(window-s.at%window) * time.Millisecond)
+func (s *strike) chargeNetworks(ctx context.Context, from netip.Prefix, foreign bool) error {
+	window := strikeWindow.Milliseconds()
+	for _, n := range s.tallies(from, foreign, strconv.FormatInt(s.at/window, 10)) {
+		count, err := s.store.Add(ctx, n.key, 1, strikeWindow)
+		if err != nil {
+			s.forgive(ctx)
+			return s.flows.storeError(err)
+		}
+		s.networks = append(s.networks, n)
+		if count > n.most {
+			s.forgive(ctx) // it was no try
+			return tooManyFailures(time.Duration(window-s.at%window) * time.Millisecond)
+		}
 	}
 	return nil
 }
 
-func (s *strike) forgiveNetwork(ctx context.Context) {
-	if s.network == "" {
-		return
+// tallies are what counts the tries from a network in a window.
+func (k lockout) tallies(from netip.Prefix, foreign bool, window string) (all []tally) {
+	if !from.IsValid() {
+		return nil
 	}
-	if _, err := s.store.Add(ctx, s.network, -1, strikeWindow); err != nil {
-		s.flows.deps.Log.WarnContext(ctx, "a sign-in that did not fail is counted as one", "error", err)
+	kind := "network"
+	if foreign {
+		kind = "foreign"
 	}
+	all = []tally{{k.key(kind, from.String(), window), maxNetworkStrikes}}
+	if region, err := from.Addr().Prefix(regionBits); err == nil && from.Addr().Is6() {
+		all = append(all, tally{k.key(kind, region.String(), window), maxRegionStrikes})
+	}
+	return all
 }
 
 // succeeded takes a try back that was right, and makes its network one of the user's.
 func (s *strike) succeeded(ctx context.Context) {
 	s.forgive(ctx)
 	err := s.store.Put(ctx, s.known, []byte{1}, knownLife)
-	if err == nil && s.user == s.own {
+	if err == nil && (s.user == s.own || s.user == "") {
 		_, err = s.store.Delete(ctx, s.own) // what they mistyped before is forgotten
 	}
 	if err != nil {
@@ -209,8 +251,8 @@ func mustWait(strikes []int64, at int64, rules []rule) (wait time.Duration) {
 	for recent < n && since(n-1-recent) < strikeWindow {
 		recent++
 	}
-	if recent > 0 && recent < len(pauses) {
-		wait = max(wait, pauses[recent]-since(n-1))
+	if pause := pauseAfter(recent); pause > 0 {
+		wait = max(wait, pause-since(n-1))
 	}
 	return wait
 }
@@ -235,13 +277,13 @@ func inWords(wait time.Duration) string {
 // recentStrikes reads a budget: big-endian Unix milliseconds, oldest first. What is no budget of ours, or
 // lies far ahead of this replica's clock, does not count.
 func recentStrikes(value []byte, at int64) (recent []int64) {
-	for ; len(value) >= 8 && len(recent) < 4*maxSteadyStrikes; value = value[8:] {
+	for ; len(value) >= 8 && len(recent) < 2*mostRemembered; value = value[8:] {
 		if t := int64(binary.BigEndian.Uint64(value)); t > at-longWindow.Milliseconds() && t <= at+strikeWindow.Milliseconds() {
 			recent = append(recent, t)
 		}
 	}
 	slices.Sort(recent)
-	return recent[max(0, len(recent)-maxSteadyStrikes):] // no rule looks at more
+	return recent[max(0, len(recent)-mostRemembered):] // no rule looks at more
 }
 
 func encodeStrikes(strikes []int64) []byte {

@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ type password struct {
 	params url.Values
 	otp    string // the provider's name for a one-time code; "" = none is asked for
 	form   bool
+	most   int // failures at one user that are forwarded in strikeWindow
 	places chan struct{}
 	refuse refusals
 	basic  *Basic // made once, for all routes
@@ -51,8 +53,13 @@ func newPassword(_ *provider.Client, c Login) (*password, error) {
 		return nil, fmt.Errorf("otp: the parameter %s is set already", c.OTP)
 	case c.OTP != "" && !c.Form:
 		return nil, errors.New("otp: needs form = true: HTTP Basic has no room for a one-time code")
+	case c.MaxFailures < 0 || c.MaxFailures > mostUserStrikes:
+		return nil, fmt.Errorf("max_failures: must be 1 to %d", mostUserStrikes)
 	}
-	return &password{scopes: c.Scopes, params: params, otp: c.OTP, form: c.Form, places: make(chan struct{}, maxPasswordGrants)}, nil
+	return &password{
+		scopes: c.Scopes, params: params, otp: c.OTP, form: c.Form, most: cmp.Or(c.MaxFailures, maxUserStrikes),
+		places: make(chan struct{}, maxPasswordGrants),
+	}, nil
 }
 
 // typed is what a person or a program gives to prove who they are.
@@ -62,6 +69,8 @@ type typed struct {
 	code     secret.String // one-time; zero = none
 	passed   url.Values    // what of a visitor's query goes along (pass.go)
 	client   string        // the address from where; "" = not known
+	foreign  bool          // a page of another site has made the browser ask
+	proven   bool          // the very same were right until a short while ago
 }
 
 // hopeless reports what cannot be right, so that nobody need be asked (ROP-5).
@@ -91,7 +100,7 @@ func (f *Flows) tryPassword(ctx context.Context, l *login, t typed, name digestO
 		return nil, err
 	}
 	defer p.leave()
-	s, err := f.lockout(l).admit(ctx, t.username, t.client)
+	s, err := f.lockout(l).admit(ctx, t)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +130,11 @@ func (f *Flows) grantPassword(ctx context.Context, l *login, t typed) (*identity
 	if err != nil {
 		return nil, err
 	}
-	return l.client.Identify(ctx, r, provider.Expect{Login: l.name, NoNonce: true})
+	who, err := l.client.Identify(ctx, r, provider.Expect{Login: l.name, NoNonce: true})
+	if err != nil { // nobody holds these tokens (REF-8)
+		f.deps.Revoker.Revoke(ctx, &identity.Identity{Issuer: l.client.Issuer(), Provider: l.provider, Login: l.name, Tokens: &r.Tokens})
+	}
+	return who, err
 }
 
 // enter waits for a place among the trials: a provider that takes its time to refuse must not collect all

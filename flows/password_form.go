@@ -3,8 +3,6 @@ package flows
 import (
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -103,7 +101,7 @@ func (f *Flows) postPassword(w http.ResponseWriter, r *http.Request, here origin
 	if !ownRequest(r, here) && !fromProgram(r) {
 		return &pages.Error{Code: codeCrossSite, Detail: "A password must be sent by the sign-in page of " + here.Authority() + " itself."}
 	}
-	form, err := readForm(w, r)
+	form, err := readForm(w, r, maxForm)
 	if err != nil {
 		return err
 	}
@@ -174,7 +172,7 @@ func (f *Flows) showPassword(w http.ResponseWriter, r *http.Request, here origin
 	l := q.login
 	page := pages.Password{
 		Host: here.Authority(), Label: l.label, Provider: l.providerHost(), AskOTP: l.password.otp != "", Status: http.StatusOK,
-		Username: username, Other: f.otherWays(q),
+		Username: username, Other: f.otherWays(q.how.back),
 		Form: pages.Form{Action: f.prefix + passwordPath, Hidden: []pages.Field{{Name: "login", Value: l.name}, {Name: "rd", Value: q.how.back}}},
 	}
 	for name, values := range q.how.passed {
@@ -197,50 +195,10 @@ func (f *Flows) showPassword(w http.ResponseWriter, r *http.Request, here origin
 	f.deps.Pages.Password(w, r, page)
 }
 
-// otherWays is where one chooses among all logins, if there are others.
-func (f *Flows) otherWays(q passwordQuery) string {
-	if len(forBrowsers(f.acting())) < 2 {
-		return ""
-	}
-	return f.prefix + "/sign_in?" + f.query(beginning{back: q.how.back}, f.acting())
-}
-
 // formName names what was typed into a form, for refusals.
 func (f *Flows) formName(here origin.Origin, l *login, t typed) digestOf {
 	h := newHasher(f.deps.Ring, "form", here, l)
 	s := h.begin()
 	s.add([]byte(t.username), []byte(t.password.Reveal()), []byte(t.code.Reveal()), []byte(t.passed.Encode()))
 	return h.end(s)
-}
-
-// fromProgram reports whether a request comes from something that says neither by Sec-Fetch-Site nor by Origin
-// which page made it, because no page did.
-func fromProgram(r *http.Request) bool {
-	return pages.KindOf(r) == pages.Program && len(r.Header["Sec-Fetch-Site"]) == 0 && len(r.Header["Origin"]) == 0
-}
-
-// readForm reads the body of a form strictly: one type, a bounded size, each field once.
-func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/x-www-form-urlencoded" || r.Header.Get("Content-Encoding") != "" {
-		return nil, &pages.Error{Code: codeBadRequest, Detail: "This is not a form (application/x-www-form-urlencoded)."}
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		return nil, &pages.Error{Code: codeTooLarge, Detail: "The form has more than 16 kB."}
-	case err != nil:
-		return nil, &pages.Error{Code: codeBadRequest, Detail: "The form broke off.", Err: err}
-	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return nil, &pages.Error{Code: codeBadRequest, Detail: "The form is not encoded correctly."} // err repeats what was typed
-	}
-	for _, values := range form {
-		if len(values) > 1 {
-			return nil, &pages.Error{Code: codeBadRequest, Detail: "The form says something twice."}
-		}
-	}
-	return form, nil
 }

@@ -25,7 +25,7 @@ const (
 type digestOf [32]byte
 
 // hasher names credentials on one host for one login. The same password of the same user has another name on
-// another host, for another login and another issuer (S14).
+// another host, for another login, and for another issuer or client (S14, P173).
 type hasher struct {
 	ring  *seal.Ring
 	scope digestOf // what the name is for
@@ -50,7 +50,7 @@ func (s *hashing) add(parts ...[]byte) {
 
 func newHasher(ring *seal.Ring, kind string, here origin.Origin, l *login) *hasher {
 	s := hashing{Hash: ring.Hash(purposePassword)}
-	for _, part := range []string{kind, here.String(), l.name, l.provider, l.client.Issuer()} {
+	for _, part := range []string{kind, here.String(), l.name, l.provider, l.client.Issuer(), l.client.ClientID()} {
 		s.add([]byte(part))
 	}
 	h := &hasher{ring: ring}
@@ -79,12 +79,14 @@ func (h *hasher) end(s *hashing) (name digestOf) {
 }
 
 // canonicalUser is a user name as failures are counted under it: providers read Alice, "alice " and
-// ＡＬＩＣＥ as one person, so guessing at one must not be three budgets (P172). What is sent to the
-// provider is what was typed, and who somebody is, its answer says.
+// ＡＬＩＣＥ as one person, and the directories and databases behind them often álice too (RFC 4518 §2; the
+// collations of Active Directory and MySQL), so guessing at one must not be many budgets (P172). Two people
+// who share a budget lose little. What is sent to the provider is what was typed, and who somebody
+// is, its answer says.
 func canonicalUser(name string) string {
 	for range 4 { // each step may make work for the ones before it; hardly any name needs a second round
-		next := strings.TrimSpace(norm.NFKC.String(cases.Fold().String(norm.NFKC.String(strings.Map(visible, name)))))
-		if next == name {
+		next := strings.Map(letters, norm.NFKD.String(cases.Fold().String(norm.NFKC.String(name))))
+		if next = strings.Join(strings.Fields(next), " "); next == name {
 			break
 		}
 		name = next
@@ -92,9 +94,11 @@ func canonicalUser(name string) string {
 	return name
 }
 
-// visible drops soft hyphens, joiners and marks of direction.
-func visible(r rune) rune {
-	if unicode.Is(unicode.Cf, r) {
+// letters drops soft hyphens, joiners, marks of direction, variation selectors, and the accents of Latin, Greek and
+// Cyrillic letters. Marks of other scripts are vowels, which tell people apart.
+func letters(r rune) rune {
+	switch {
+	case unicode.Is(unicode.Cf, r), unicode.Is(unicode.Variation_Selector, r), '\u0300' <= r && r <= '\u036f':
 		return -1
 	}
 	return r

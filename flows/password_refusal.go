@@ -55,11 +55,14 @@ func (s *refusals) remember(name digestOf, answer *pages.Error, now time.Time) {
 		s.prune(now)
 	}
 	life := firstRefusal
-	if ok {
+	if ok && !over(known, now) {
 		life = min(4*known.life, longestRefusal)
 	}
 	s.all[name] = refusal{answer, life, now.Add(life)}
 }
+
+// over reports whether a refusal is so long ago that a further one is the first again.
+func over(r refusal, now time.Time) bool { return now.After(r.until.Add(longestRefusal)) }
 
 func (s *refusals) forget(name digestOf) {
 	s.mu.Lock()
@@ -70,7 +73,7 @@ func (s *refusals) forget(name digestOf) {
 // prune makes room: what is long over goes, and if nothing is, anything.
 func (s *refusals) prune(now time.Time) {
 	for name, known := range s.all {
-		if now.After(known.until.Add(longestRefusal)) {
+		if over(known, now) {
 			delete(s.all, name)
 		}
 	}

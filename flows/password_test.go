@@ -367,7 +367,7 @@ func FuzzReadForm(f *testing.F) {
 	f.Fuzz(func(t *testing.T, media, body string) {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, signInForm, strings.NewReader(body))
 		r.Header["Content-Type"] = []string{media}
-		form, err := readForm(httptest.NewRecorder(), r)
+		form, err := readForm(httptest.NewRecorder(), r, maxForm)
 		for name, values := range form {
 			if len(values) != 1 || err != nil {
 				t.Errorf("%q: %q is %q, %v", body, name, values, err)

@@ -22,9 +22,8 @@ const (
 	maxPosted     = 160 << 10 // bytes of an answer: two tokens of the size that is taken from anybody, and a code
 	maxPostedKeys = 50        // parameters in it
 	parkedLife    = 30 * time.Second
-	maxParked     = 64 << 20         // bytes that wait at a time, give or take a factor of two
-	parkedBytes   = "flows/parked"   // how many do
-	codeTooLarge  = "body_too_large" // of docs/errors.md
+	maxParked     = 64 << 20       // bytes that wait at a time, give or take a factor of two
+	parkedBytes   = "flows/parked" // how many do
 	formMedia     = "application/x-www-form-urlencoded"
 )
 
@@ -190,7 +189,7 @@ func readPosted(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPosted))
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
-		return nil, &pages.Error{Code: codeTooLarge, Detail: "The answer of the provider has more than 160 kB."}
+		return nil, &pages.Error{Code: codeBodyTooLarge, Detail: "The answer of the provider has more than 160 kB."}
 	}
 	if err != nil {
 		return nil, &pages.Error{Code: codeBadRequest, Detail: "The answer broke off.", Err: err}

@@ -18,8 +18,7 @@ func TestP072TheOldSessionEndsThoughTheFormComesWithoutIt(t *testing.T) {
 		p.sessions = func(c *sessions.Config) { c.InCookie = true }
 	}, "one callback": oneCallback, "strict, one callback": func(p *plan) {
 		oneCallback(p)
-		before := p.flows
-		p.flows = func(c *Config) { before(c); c.Cookie.SameSite = http.SameSiteStrictMode }
+		strict(p)
 	}} {
 		t.Run(name, func(t *testing.T) {
 			w, p := newPliant(t, c, frontLogin("id_token", formPost))

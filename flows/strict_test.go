@@ -9,7 +9,10 @@ import (
 	"github.com/doorward/doorward/internal/testnet"
 )
 
-func strict(p *plan) { p.flows = func(c *Config) { c.Cookie.SameSite = http.SameSiteStrictMode } }
+func strict(p *plan) {
+	before := p.flows
+	p.flows = func(c *Config) { before(c); c.Cookie.SameSite = http.SameSiteStrictMode }
+}
 
 // refreshed does what a browser does with a Refresh header, which testnet's does not.
 func refreshed(t testing.TB, b *testnet.Browser, page *testnet.Page) *testnet.Page {
@@ -53,7 +56,7 @@ func TestAStrictSessionCookieComesThroughALogin(t *testing.T) {
 		for _, name := range []string{"Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User"} {
 			b.Header.Set(name, "")
 		}
-		page := b.Open(t, app+"/x").SignIn(t, "alice", "alice")
+		page := refreshed(t, b, b.Open(t, app+"/x").SignIn(t, "alice", "alice"))
 		expect(t, refreshed(t, b, page), http.StatusOK, "alice sees app.test/x")
 	})
 	t.Run("HEAD of another site gets no page", func(t *testing.T) {
@@ -63,9 +66,55 @@ func TestAStrictSessionCookieComesThroughALogin(t *testing.T) {
 	})
 	t.Run("no target leads away", func(t *testing.T) {
 		b := w.net.Browser()
-		page := b.Open(t, app+"/oauth2/start?rd=//evil.test").SignIn(t, "alice", "alice")
-		if got := page.Header.Get("Refresh"); got != "0;url=/" {
+		page := refreshed(t, b, b.Open(t, app+"/oauth2/start?rd=//evil.test").SignIn(t, "alice", "alice"))
+		expect(t, page, http.StatusOK, "alice sees app.test/")
+		if got := page.URL.String(); got != app+"/" {
 			t.Errorf("P062: %s", got)
+		}
+	})
+}
+
+// The provider's redirect brings no Strict cookie: the session of before must end all the same.
+func TestAStrictSessionEndsAtTheNextLogin(t *testing.T) {
+	for _, site := range []string{"with Sec-Fetch headers", "without"} {
+		for name, change := range map[string]func(*plan){"": func(*plan) {}, ", one callback": oneCallback} {
+			t.Run("P072 P086 "+site+name, func(t *testing.T) {
+				w := newWorld(t, change, strict)
+				b := w.net.Browser()
+				if site == "without" {
+					for _, name := range []string{"Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User"} {
+						b.Header.Set(name, "")
+					}
+				}
+				expect(t, settled(t, b, b.Open(t, app+"/x").SignIn(t, "bob", "bob")), http.StatusOK, "bob sees app.test/x")
+				old := b.Jar.Get(app, sessionID)
+				page := b.Open(t, app+"/oauth2/start?prompt=login&rd=/y").SignIn(t, "alice", "alice")
+				expect(t, settled(t, b, page), http.StatusOK, "alice sees app.test/y")
+				if res := w.call(t, http.MethodGet, app+"/z", "Cookie", sessionID+"="+old); old == "" || res.StatusCode != http.StatusUnauthorized {
+					t.Errorf("the old session still gets %d", res.StatusCode)
+				}
+				if n := w.idp.Count(idp.Token); n != 2 {
+					t.Errorf("%d codes were redeemed for two logins", n)
+				}
+			})
+		}
+	}
+}
+
+// A signed-in person who goes back to an answer that was used is led home, not told that nobody is signed in.
+func TestAStrictSessionIsSeenByAnAnswerThatWasUsed(t *testing.T) {
+	w := newWorld(t, strict)
+	b := w.net.Browser()
+	address := w.answered(t, b, app+"/x")
+	expect(t, settled(t, b, b.Visit(t, corp+"/authorize", address)), http.StatusOK, "alice sees app.test/x")
+	expect(t, settled(t, b, b.Visit(t, corp+"/authorize", address)), http.StatusOK, "alice sees app.test/x")
+	if n := w.idp.Count(idp.Token); n != 1 {
+		t.Errorf("P091: %d token requests", n)
+	}
+	t.Run("and nothing makes a page that loads itself for ever", func(t *testing.T) {
+		page := b.Visit(t, corp+"/authorize", address+"&again=1")
+		if page.Header.Get("Refresh") != "" {
+			t.Errorf("Refresh %q", page.Header.Get("Refresh"))
 		}
 	})
 }

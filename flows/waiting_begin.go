@@ -74,7 +74,9 @@ func (f *Flows) beginCIBA(ctx context.Context, l *login, ask cibaAsk) (*waiting,
 	if err != nil {
 		return nil, err
 	}
-	f.learnAnswer(ctx, l, answer.ExpiresIn, answer.Interval)
+	if ask.place != "" { // a login: what an approval asks for itself would give decoys away (P167)
+		f.learnAnswer(ctx, l, answer.ExpiresIn, answer.Interval)
+	}
 	w := f.cibaWaiting(l, ask, answer.ExpiresIn, answer.Interval)
 	w.Handle = answer.AuthReqID.Reveal()
 	if !bearer.IsZero() {

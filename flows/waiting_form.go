@@ -18,7 +18,6 @@ const (
 	codeAttemptUnknown = "attempt_unknown"
 	codeInternal       = "internal_error"
 	codeLoginExpired   = "login_expired"
-	codeBodyTooLarge   = "body_too_large"
 )
 
 const maxWaitingForm = 64 << 10 // bytes of a form that begins a waiting login: a return target may be long, and is encoded

@@ -10,7 +10,7 @@
 // It never forwards what it did not judge, never without a Decision that says Allow, and
 // never a header that only a gateway may set. It knows no provider, no session store and
 // no login flow: what it needs of them it declares as [Authenticator], [Starter] and
-// [Source]. It never buffers a body.
+// [Source]. It buffers a body only where a request must be approved first: [Approver], approve.go.
 //
 // Start at Gateway.serve in proxy.go. The attacks of the catalogue are tests by their numbers,
 // attack_*_test.go, against a gateway on a real socket (lab_test.go) in front of an upstream

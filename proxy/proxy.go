@@ -106,6 +106,8 @@ type Gateway struct {
 	routes  *table
 	proxy   forwarder
 	pages   *pages.Pages
+
+	approvals *approvals // nil where no route has approve
 }
 
 // New validates and never touches the network.
@@ -134,6 +136,9 @@ func New(c Config, d Deps) (*Gateway, error) {
 			return nil, fmt.Errorf("route.%s: %w", rc.Name, err)
 		}
 		routes = append(routes, rt)
+	}
+	if g.approvals, err = newApprovals(routes, c, d); err != nil {
+		return nil, err
 	}
 	g.hygiene = newHygiene(routes)
 	if g.routes, err = newTable(routes, g.sites); err != nil {
@@ -168,16 +173,25 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve is the whole path of a request. There is no other way to an upstream than through
-// its last line.
+// the last line of pass.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) error {
+	approval := given(r.Header)
 	holdBody(w, r)                // forward admits it
 	req, err := g.canonical(w, r) // 400, 405, 421; policy and forward take only req
 	if err != nil {
 		return err
 	}
+	if name, ok := g.approvals.holds(req); ok {
+		return g.serveApproval(w, req, name) // 404
+	}
 	if g.own.holds(req.decoded) {
 		return g.own.serve(w, req) // 404
 	}
+	return g.pass(w, req, approval)
+}
+
+// pass takes a canonical request upstream, if it may. approval is what it says of one.
+func (g *Gateway) pass(w http.ResponseWriter, req *CanonicalRequest, approval []string) error {
 	route, err := g.routes.Find(w, req) // 404, 405
 	if err != nil {
 		return err
@@ -194,9 +208,19 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return d.refusal() // 403, 503
 	}
-	tokens, err := route.credential(r.Context(), d) // 401, 502, 503; never forwards without
+	var approved permit
+	if a := g.approvals.of(route, req); a != nil {
+		var answered bool
+		if approved, answered, err = a.judge(w, req, d, approval); answered || err != nil {
+			return err // 303; 400, 401, 403, 409, 413, 503
+		}
+	}
+	tokens, err := route.credential(req.in.Context(), d) // 401, 502, 503; never forwards without
 	if err != nil {
 		return err
+	}
+	if err := approved.spend(req.in.Context()); err != nil {
+		return err // 409, 503
 	}
 	return g.proxy.forward(w, req, route, d, tokens)
 }

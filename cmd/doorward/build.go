@@ -118,6 +118,11 @@ func (g *graph) serveRoute(route proxy.Route, d *proxy.Deps) (err error) {
 			return err
 		}
 	}
+	if route.Approve != nil {
+		if d.Approvers[route.Name], err = g.flows.Approver(route.Approve.Login); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

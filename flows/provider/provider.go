@@ -115,6 +115,9 @@ func New(conf Config, deps Deps) (*Client, error) {
 func (c *Client) Name() string   { return c.conf.Name }
 func (c *Client) Issuer() string { return c.conf.Issuer }
 
+// ClientID is the name under which the provider knows us.
+func (c *Client) ClientID() string { return c.conf.ClientID }
+
 // Close gives idle connections back. The Client still works afterwards; a reload closes
 // the one that it replaces.
 func (c *Client) Close() { c.back.client.CloseIdleConnections() }

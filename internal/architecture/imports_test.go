@@ -29,6 +29,7 @@ var rules = []rule{
 	{"", "github.com/coreos/go-oidc", []string{"flows/provider$"}, true, "one validator of tokens"},
 	{"", "golang.org/x/oauth2", []string{"flows/provider$"}, true, "one client of the token endpoint"},
 	{"", "github.com/go-jose", []string{"flows/provider$", "demo/idp$"}, false, "one validator of tokens; the demo provider signs its own and shares no code with it"},
+	{"", "cel.dev/cel-go", []string{"proxy/policy$"}, true, "one place where expressions are compiled and bounded"},
 	{"", "github.com/pelletier/go-toml", []string{"internal/config$"}, true, "one reader of the configuration"},
 	{"", "github.com/spf13/cobra", []string{"cmd/doorward$"}, true, "commands live in cmd"},
 	{"", "encoding/gob", nil, true, "gob is slow, and decoding foreign bytes with it is dangerous"},

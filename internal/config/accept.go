@@ -107,9 +107,11 @@ func (c *composer) readApprove(t table) *proxy.Approve {
 	}
 	if a.given("methods") && len(approve.Methods) == 0 && a.value("methods") != nil {
 		a.wrong("methods", "the list is empty, so nothing would need an approval; leave it out for POST, PUT, PATCH and DELETE")
+		approve.Methods = []string{"POST"}
 	}
 	if !a.given("binding_message") {
 		a.wrong("binding_message", `it is missing: a CEL expression of what people are asked to approve, such as '"PAY-" + form.amount'`)
+		approve.BindingMessage = `"reported"`
 	}
 	var possible []string
 	for _, l := range c.c.logins {

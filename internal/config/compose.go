@@ -175,7 +175,7 @@ func (t table) tryHeaders(set map[string]string, try func(proxy.Route) error) ma
 }
 
 // nobody stands in for what a gateway asks, in one that never gets a request.
-type nobody struct{}
+type nobody struct{ proxy.Approver }
 
 func (nobody) Authenticate(http.ResponseWriter, *http.Request) (*identity.Identity, bool, error) {
 	return nil, false, nil

@@ -1,0 +1,115 @@
+package proxy
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/doorward/doorward/internal/pages"
+)
+
+// held is the request of a browser that waits for an approval: what was judged, and of its headers those that
+// its page has chosen. Cookies and everything about who is calling are not among them: they are
+// taken as they are when it is sent.
+type held struct {
+	Method string              `json:"m"`
+	Target string              `json:"t"` // canonical
+	Header map[string][]string `json:"h"`
+	Body   []byte              `json:"b"`
+}
+
+// keptHeaders are kept of a held request, beside those that are bound. Applications compare Origin and Referer
+// to know their own forms.
+var keptHeaders = []string{"Accept", "Accept-Language", "Origin", "Referer"}
+
+// hold writes a request down for an Approver to keep.
+func hold(req *CanonicalRequest, body []byte) []byte {
+	h := held{Method: req.Method, Target: req.Target(), Header: make(map[string][]string), Body: body}
+	for name, values := range req.in.Header {
+		if bound(name) {
+			h.Header[name] = values
+		}
+	}
+	for _, name := range keptHeaders {
+		if values := req.in.Header[name]; values != nil {
+			h.Header[name] = values
+		}
+	}
+	text, err := json.Marshal(h)
+	if err != nil {
+		panic("proxy: " + err.Error()) // texts and bytes only
+	}
+	return text
+}
+
+var errHeld = errors.New("the held request cannot be read")
+
+func unhold(text []byte) (h held, err error) {
+	if json.Unmarshal(text, &h) != nil || h.Method == "" || h.Target == "" || h.Target[0] != '/' {
+		return held{}, errHeld
+	}
+	return h, nil
+}
+
+// request makes the held request anew, as one that comes with what the browser sends now.
+func (h held) request(now *http.Request) (*http.Request, error) {
+	u, err := url.ParseRequestURI(h.Target)
+	if err != nil {
+		return nil, errHeld
+	}
+	r := now.Clone(now.Context())
+	r.Method, r.RequestURI, r.URL = h.Method, h.Target, u
+	for name := range r.Header {
+		if bound(name) {
+			delete(r.Header, name)
+		}
+	}
+	delete(r.Header, "Content-Length")
+	for name, values := range h.Header {
+		r.Header[name] = values
+	}
+	r.Form, r.PostForm, r.MultipartForm = nil, nil, nil
+	putBody(r, h.Body)
+	return r, nil
+}
+
+// resume sends a held request by the ordinary way: it is judged anew, by the rules and with the
+// session of now, and finds its approval like the second request of a program. If none is named it is
+// held anew, like the first.
+func (g *Gateway) resume(w http.ResponseWriter, now *CanonicalRequest, h held, named []string) error {
+	r, err := h.request(now.in)
+	if err != nil {
+		return err
+	}
+	req, err := g.canonical(w, r)
+	if err != nil {
+		return err
+	}
+	req.Client, req.client, req.via = now.Client, now.client, now.via // the headers that say so are read already
+	req.record.Client = now.client
+	if g.own.holds(req.decoded) {
+		return &pages.Error{Code: codeNoRoute}
+	}
+	return g.pass(&away{ResponseWriter: w, target: r.URL}, req, named)
+}
+
+// away is the ResponseWriter of an answer to a request that was made at another address than the browser's
+// own: it completes a relative Location.
+type away struct {
+	http.ResponseWriter
+	target *url.URL
+}
+
+// Unwrap is for http.ResponseController and telemetry.From.
+func (a *away) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+func (a *away) WriteHeader(status int) {
+	h := a.Header()
+	if to := h.Get("Location"); to != "" && to[0] != '/' {
+		if u, err := url.Parse(to); err == nil && u.Scheme == "" {
+			h.Set("Location", a.target.ResolveReference(u).String())
+		}
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
