@@ -19,9 +19,10 @@ lint: ## vet, staticcheck, gofumpt, module files
 fuzz: ## each fuzz target for some seconds
 	bash .ci/run fuzz
 
-e2e: ## a real browser and a real provider
+e2e: ## a real browser and real providers
 	cd e2e/oidc-provider && npm ci --no-audit --no-fund --ignore-scripts
-	cd e2e && go test -count=1 ./...
+	e2e/keycloak/install.sh
+	cd e2e && go test -count=1 -timeout 30m ./...
 
 bench: ## the hot path against a bare proxy
 	go run ./bench

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -28,6 +29,7 @@ type app struct {
 type received struct {
 	Method, Host, URI string
 	Header            http.Header
+	Body              string
 }
 
 func newApp(t *testing.T) *app {
@@ -107,7 +109,8 @@ func (a *app) webSocket(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *app) keep(r *http.Request) received {
-	got := received{Method: r.Method, Host: r.Host, URI: r.RequestURI, Header: r.Header.Clone()}
+	body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	got := received{Method: r.Method, Host: r.Host, URI: r.RequestURI, Header: r.Header.Clone(), Body: string(body)}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.requests = append(a.requests, got)

@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -71,10 +73,22 @@ func startBrowser(t *testing.T, profile string, rules ...string) *browser {
 	return &browser{ctx: ctx}
 }
 
+// apart is the same Chromium for somebody else: it shares no cookie and no storage with b.
+func (b *browser) apart(t *testing.T) *browser {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return &browser{ctx: ctx}
+}
+
 // tab is one tab of a browser. All tabs share its cookies.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
+	t        *testing.T
+	ctx      context.Context
+	noScript bool
 
 	mu       sync.Mutex
 	answers  []answer // of all documents, subresources and fetches, in order
@@ -107,6 +121,24 @@ func (b *browser) tab(t *testing.T) *tab {
 	}
 	tb.do(chromedp.Navigate("about:blank"))
 	return tb
+}
+
+// withoutScript is a tab in which no page may run a script.
+func (b *browser) withoutScript(t *testing.T) *tab {
+	t.Helper()
+	tb := b.tab(t)
+	if _, err := chromedp.Call(tb.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+		t.Fatal(err)
+	}
+	tb.noScript = true
+	return tb
+}
+
+// inBoth runs a test in a tab with scripts and in one without, each of a person of its own.
+func (b *browser) inBoth(t *testing.T, test func(t *testing.T, tb *tab)) {
+	t.Helper()
+	t.Run("with script", func(t *testing.T) { test(t, b.apart(t).tab(t)) })
+	t.Run("without script", func(t *testing.T) { test(t, b.apart(t).withoutScript(t)) })
 }
 
 func (tb *tab) note(ev any) {
@@ -250,11 +282,14 @@ func (tb *tab) cookies(urls ...string) []*network.Cookie {
 	return got.Cookies
 }
 
-// lasting is cookies without the note by which a login loop would be found out: it ends by
-// itself a minute after a sign-in.
+// lasting is cookies without the note by which a login loop would be found out, which ends by
+// itself a minute after a sign-in, and without the name of the login that was used last.
 func (tb *tab) lasting(urls ...string) (cookies []*network.Cookie) {
 	tb.t.Helper()
 	for _, c := range tb.cookies(urls...) {
+		if strings.HasSuffix(c.Name, "-login.last") {
+			continue
+		}
 		if !strings.HasSuffix(c.Name, "-login.loop") {
 			cookies = append(cookies, c)
 			continue
@@ -282,6 +317,31 @@ func eventually(ok func() bool) bool {
 			return !errors.Is(ctx.Err(), context.DeadlineExceeded)
 		}
 	}
+}
+
+// history is everything that the tab can go back to.
+func (tb *tab) history() page.GetNavigationHistoryResult {
+	tb.t.Helper()
+	got, err := chromedp.Call(tb.ctx, page.GetNavigationHistory, cdp.Empty{})
+	if err != nil {
+		tb.t.Fatal(err)
+	}
+	return got
+}
+
+// back is the browser's own button.
+func (tb *tab) back() {
+	tb.t.Helper()
+	h := tb.history()
+	if h.CurrentIndex == 0 {
+		tb.t.Fatal("there is nothing to go back to")
+	}
+	// A page that the browser has kept never says that it has loaded, so nothing waits for it here.
+	to := page.NavigateToHistoryEntryParams{EntryID: h.Entries[h.CurrentIndex-1].ID}
+	if _, err := chromedp.Call(tb.ctx, page.NavigateToHistoryEntry, to); err != nil {
+		tb.t.Fatal(err)
+	}
+	tb.wait("the page before", func(v view) bool { return tb.history().CurrentIndex < h.CurrentIndex })
 }
 
 // command runs one command of the browser's protocol that takes nothing.

@@ -1,14 +1,28 @@
-// Package e2e signs in as people do: real Chromium, an identity provider that was written
+// Package e2e signs in as people do: real Chromium, identity providers that were written
 // by somebody else, and the doorward binary as it is shipped. What demo/idp and Doorward
 // could misunderstand together shows here.
 //
 // It is a module of its own, so that neither a browser driver nor a provider is ever part
 // of the product, and so that a plain "go test ./..." in the root needs neither. It needs
-// Chromium, Node.js 20 or newer, and once "npm ci" in oidc-provider; where one of these is
+// Chromium, git, Node.js 20 or newer, a Java runtime 17 or newer, once "npm ci" in
+// oidc-provider, and once keycloak/install.sh (with Maven and unzip); where one of these is
 // missing the tests fail and say what to install. They never skip.
 //
-//	cd e2e && (cd oidc-provider && npm ci) && go test ./...
+//	cd e2e && (cd oidc-provider && npm ci) && keycloak/install.sh && go test -timeout 30m ./...
 //
-// Start at signin_test.go. The actors are in provider_test.go, app_test.go,
-// gateway_test.go and browser_test.go; world_test.go puts them together.
+// People wait in these tests, as they do out there, so all of them take longer than the ten
+// minutes that go test allows by itself. Those that mostly wait, and have a provider of their
+// own, run side by side.
+//
+// There are two providers. oidc-provider takes a second to start, so each test has its own,
+// configured as the test wants it; it speaks implicit, hybrid, device and CIBA by poll and ping.
+// Keycloak takes ten, so one server is shared by all tests, with the realm of
+// keycloak/realm.json; it speaks the password grant, device, and CIBA by poll and ping, for which
+// phone_test.go plays the authentication device. The tests named "…WithoutDoorward" prove that
+// browser and providers do their part; if one of them fails, look there first.
+//
+// Start at signin_test.go. The actors are in provider_test.go, keycloak_test.go, phone_test.go,
+// app_test.go, gateway_test.go and browser_test.go; world_test.go, keycloak_world_test.go and
+// sites_test.go (two sites, over TLS) put them together. "-artifacts -outputdir DIR" keeps
+// pictures of every page.
 package e2e

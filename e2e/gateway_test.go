@@ -24,8 +24,13 @@ type gateway struct {
 // that the provider can be told of the redirect URIs. body is TOML without [listen].
 func newGateway(t *testing.T) *gateway {
 	t.Helper()
+	return newGatewayAt(t, freePort(t))
+}
+
+func newGatewayAt(t *testing.T, port int) *gateway {
+	t.Helper()
 	return &gateway{
-		origin: fmt.Sprintf("http://localhost:%d", freePort(t)),
+		origin: fmt.Sprintf("http://localhost:%d", port),
 		admin:  fmt.Sprintf("127.0.0.1:%d", freePort(t)),
 		file:   filepath.Join(t.TempDir(), "doorward.toml"),
 	}

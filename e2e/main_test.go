@@ -44,6 +44,10 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	status := m.Run()
+	if err := endSuite(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		status = 1
+	}
 	if dir, err := scratch(); err == nil {
 		_ = os.RemoveAll(dir)
 	}
@@ -61,6 +65,9 @@ func needed() error {
 	}
 	if _, err := os.Stat(filepath.Join("oidc-provider", "node_modules", "oidc-provider")); err != nil {
 		missing = append(missing, errors.New("oidc-provider is not installed: run (cd e2e/oidc-provider && npm ci)"))
+	}
+	if _, err := keycloakHome(); err != nil {
+		missing = append(missing, err)
 	}
 	if len(missing) == 0 {
 		return nil

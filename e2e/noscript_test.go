@@ -1,18 +1,10 @@
 package e2e
 
-import (
-	"testing"
-
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/chromedp"
-)
+import "testing"
 
 func TestASignInNeedsNoScript(t *testing.T) {
 	w := newWorld(t, providerOptions{})
-	tb := newBrowser(t).tab(t)
-	if _, err := chromedp.Call(tb.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
-		t.Fatal(err)
-	}
+	tb := newBrowser(t).withoutScript(t)
 	tb.open(w.gateway.origin + "/page?x=1")
 	w.signIn(tb, "alice")
 	tb.waitURL(w.gateway.origin + "/page?x=1")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,9 +25,14 @@ type shown struct {
 // and can be used with the keyboard alone. "-artifacts -outputdir DIR" keeps the pictures.
 func TestPagesAreReadableForEverybody(t *testing.T) {
 	w := newPagesWorld(t)
-	b := newBrowser(t)
+	w.readable(t, newBrowser(t), w.pages())
+}
+
+// readable looks at each of these pages.
+func (w *pagesWorld) readable(t *testing.T, b *browser, pages []shown) {
+	t.Helper()
 	pictures := t.ArtifactDir()
-	for _, p := range w.pages() {
+	for _, p := range pages {
 		t.Run(p.name, func(t *testing.T) {
 			tb := b.tab(t)
 			p.reach(tb)
@@ -39,6 +45,7 @@ func TestPagesAreReadableForEverybody(t *testing.T) {
 			for _, scheme := range []string{"light", "dark"} {
 				tb.colours(scheme)
 				checkContrast(t, tb, scheme)
+				checkAxe(t, tb, scheme)
 				for _, width := range []int64{320, 1280} {
 					tb.do(chromedp.EmulateViewport(width, 720))
 					checkWidth(t, tb, fmt.Sprintf("%s at %d px", scheme, width))
@@ -56,8 +63,9 @@ func TestPagesAreReadableForEverybody(t *testing.T) {
 // pagesWorld has a route, a login or a failure for each page.
 type pagesWorld struct {
 	*world
-	evil *app
-	down *world // its provider never starts
+	evil    *app
+	down    *world   // its provider never starts
+	origins []string // of the gateways
 }
 
 func newPagesWorld(t *testing.T) *pagesWorld {
@@ -77,7 +85,7 @@ func newPagesWorld(t *testing.T) *pagesWorld {
 	w.gateway.start(t)
 	down := prepare(t, providerOptions{})
 	down.gateway.start(t)
-	return &pagesWorld{world: w, evil: newApp(t), down: down}
+	return &pagesWorld{world: w, evil: newApp(t), down: down, origins: []string{w.gateway.origin, down.gateway.origin}}
 }
 
 func (w *pagesWorld) pages() []shown {
@@ -127,7 +135,9 @@ func (w *pagesWorld) checkDelivery(t *testing.T, tb *tab) {
 	}
 	favicon := script[string](tb, "return location.origin") + "/favicon.ico" // Chromium's own idea, where a page names no icon
 	for _, url := range script[[]string](tb, `return performance.getEntriesByType("resource").map((e) => e.name)`) {
-		if url != favicon && !strings.HasPrefix(url, w.gateway.origin+"/oauth2/static/") && !strings.HasPrefix(url, w.down.gateway.origin+"/oauth2/static/") {
+		if url != favicon && !slices.ContainsFunc(w.origins, func(origin string) bool {
+			return strings.HasPrefix(url, origin+"/oauth2/static/") || strings.HasPrefix(url, origin+"/oauth2/device/poll") || strings.HasPrefix(url, origin+"/oauth2/ciba/poll") || strings.HasPrefix(url, origin+"/oauth2/approval/")
+		}) {
 			t.Errorf("the page asked for %s", url)
 		}
 	}
@@ -207,7 +217,8 @@ func checkContrast(t *testing.T, tb *tab, scheme string) {
 func checkKeyboard(t *testing.T, tb *tab) {
 	t.Helper()
 	const usable = `[...document.querySelectorAll("a[href], button, input:not([type=hidden]), summary")].filter((e) => e.checkVisibility())`
-	n := script[int](tb, "document.activeElement?.blur(); return "+usable+".length")
+	// From the top, also where the page has put the focus into a field.
+	n := script[int](tb, `document.body.tabIndex = -1; document.body.focus(); document.body.blur(); document.body.removeAttribute("tabindex"); return `+usable+".length")
 	for i := range n {
 		tb.do(chromedp.KeyEvent(kb.Tab))
 		got := script[struct {
@@ -230,10 +241,10 @@ func (tb *tab) colours(scheme string) {
 	}
 }
 
-// picture keeps what the tab shows as a PNG.
+// picture keeps the whole page as a PNG.
 func (tb *tab) picture(name string) {
 	tb.t.Helper()
-	png, err := chromedp.Run(tb.ctx, chromedp.CaptureScreenshot())
+	png, err := chromedp.Run(tb.ctx, chromedp.FullScreenshot(100))
 	if err != nil {
 		tb.t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -26,9 +27,24 @@ type process struct {
 	grown chan struct{} // closed and replaced whenever a line arrives
 }
 
-// start runs a command. What it wrote is shown when the test fails.
+// start runs a command for one test. What it wrote is shown when the test fails.
 func start(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
+	p, err := launch(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.stop(t)
+		if t.Failed() {
+			t.Logf("%s wrote:\n%s", cmd.Path, strings.Join(p.output(), "\n"))
+		}
+	})
+	return p
+}
+
+// launch runs a command, which somebody must end.
+func launch(cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd, ended: make(chan struct{}), grown: make(chan struct{})}
 	// If go test itself is killed, so is the program.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -36,10 +52,10 @@ func start(t *testing.T, cmd *exec.Cmd) *process {
 	cmd.Stdout, cmd.Stderr = write, write
 	var err error
 	if p.stdin, err = cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("starting %s: %v", cmd.Path, err)
+		return nil, fmt.Errorf("starting %s: %w", cmd.Path, err)
 	}
 	var reading sync.WaitGroup
 	reading.Go(func() { p.collect(read) })
@@ -49,13 +65,7 @@ func start(t *testing.T, cmd *exec.Cmd) *process {
 		reading.Wait()
 		close(p.ended)
 	}()
-	t.Cleanup(func() {
-		p.stop(t)
-		if t.Failed() {
-			t.Logf("%s wrote:\n%s", cmd.Path, strings.Join(p.output(), "\n"))
-		}
-	})
-	return p
+	return p, nil
 }
 
 func (p *process) collect(r io.Reader) {
@@ -81,7 +91,7 @@ func (p *process) output() []string {
 // waitLine waits until a line satisfies match.
 func (p *process) waitLine(t *testing.T, what string, match func(line string) bool) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(3 * patience) // to start a program takes a busy machine longer than anything else here
 	for {
 		p.mu.Lock()
 		lines, grown := p.lines, p.grown
@@ -104,19 +114,26 @@ func (p *process) waitLine(t *testing.T, what string, match func(line string) bo
 // stop ends the process as an operator would, and waits until it has ended.
 func (p *process) stop(t *testing.T) {
 	t.Helper()
+	if err := p.end(); err != nil {
+		t.Error(err)
+	}
+}
+
+func (p *process) end() error {
 	select {
 	case <-p.ended:
-		return
+		return nil
 	default:
 	}
 	_ = p.stdin.Close()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.ended:
+		return nil
 	case <-time.After(patience):
-		t.Errorf("%s did not end within %s of SIGTERM", p.cmd.Path, patience)
 		_ = p.cmd.Process.Kill()
 		<-p.ended
+		return fmt.Errorf("%s did not end within %s of SIGTERM", p.cmd.Path, patience)
 	}
 }
 
@@ -125,13 +142,20 @@ func (p *process) stop(t *testing.T) {
 // that the system gives to whoever asks for any, so that no other listener gets it meanwhile.
 func freePort(t *testing.T) int {
 	t.Helper()
+	port, err := anyFreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+func anyFreePort() (int, error) {
 	for range 100 {
 		port := 20000 + rand.IntN(10000)
 		if l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 			_ = l.Close()
-			return port
+			return port, nil
 		}
 	}
-	t.Fatal("no port is free")
-	return 0
+	return 0, errors.New("no port is free")
 }

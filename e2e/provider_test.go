@@ -13,13 +13,16 @@ import (
 type provider struct {
 	*process
 	issuer  string
+	address string // where it listens, if something is before it
 	options providerOptions
 }
 
 // providerOptions is the argument of oidc-provider/server.mjs.
 type providerOptions struct {
 	Port          int                       `json:"port"`
+	Issuer        string                    `json:"issuer,omitempty"`
 	Clients       []map[string]any          `json:"clients"`
+	Reach         map[string]string         `json:"reach,omitempty"`
 	TTL           map[string]int            `json:"ttl,omitempty"`
 	IDTokenClaims bool                      `json:"idTokenClaims,omitempty"`
 	People        map[string]map[string]any `json:"people,omitempty"`
@@ -33,6 +36,10 @@ type providerEvent struct {
 	Auth      string `json:"auth"`
 	Error     string `json:"error"`
 	Detail    string `json:"detail"`
+
+	Push           int    `json:"push"` // what a phone shows
+	Login          string `json:"login"`
+	BindingMessage string `json:"binding_message"`
 }
 
 // start runs the provider and waits until it listens.
@@ -80,4 +87,33 @@ func (p *provider) count(t *testing.T, event, grantType string) (n int) {
 		}
 	}
 	return n
+}
+
+// push waits for the n-th question on anybody's phone, counted from 1.
+func (p *provider) push(t *testing.T, n int) providerEvent {
+	t.Helper()
+	var found providerEvent
+	if !eventually(func() bool {
+		for _, e := range p.events(t) {
+			if e.Event == "push" && e.Push == n {
+				found = e
+			}
+		}
+		return found.Push == n
+	}) {
+		t.Fatalf("no phone shows a question: %+v", p.events(t))
+	}
+	return found
+}
+
+// answer is what the person does on the phone: "approve" or "deny".
+func (p *provider) answer(t *testing.T, to providerEvent, what string) {
+	t.Helper()
+	before := p.count(t, "answered", "")
+	if _, err := fmt.Fprintf(p.stdin, "{\"push\":%d,\"answer\":%q}\n", to.Push, what); err != nil {
+		t.Fatal(err)
+	}
+	if !eventually(func() bool { return p.count(t, "answered", "") > before }) {
+		t.Fatalf("the provider did not take %q: %+v", what, p.events(t))
+	}
 }

@@ -64,16 +64,24 @@ upstream = [%q]
 }
 
 // newTerminator is what a load balancer is to a gateway: TLS outside, plain HTTP inside,
-// the Host header as it came, and the client's address in X-Forwarded-For.
+// the Host header as it came, the client's address in X-Forwarded-For, and how it came in
+// X-Forwarded-Proto.
 func newTerminator(t *testing.T, to string) (address string) {
+	t.Helper()
+	return newTerminatorThat(t, to, func(*http.Response) error { return nil })
+}
+
+// newTerminatorThat is one that changes answers.
+func newTerminatorThat(t *testing.T, to string, change func(*http.Response) error) (address string) {
 	t.Helper()
 	target, err := url.Parse(to)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewUnstartedServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+	s := httptest.NewUnstartedServer(&httputil.ReverseProxy{ModifyResponse: change, Rewrite: func(r *httputil.ProxyRequest) {
 		r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", "127.0.0.1:"+target.Port(), r.In.Host
 		r.Out.Header.Set("X-Forwarded-For", "203.0.113.7")
+		r.Out.Header.Set("X-Forwarded-Proto", "https")
 	}})
 	s.TLS = &tls.Config{MinVersion: tls.VersionTLS13}
 	s.StartTLS()

@@ -92,12 +92,12 @@ func cibaErrors() []string {
 }
 
 // unknownUser names Keycloak's error for a user that it does not know, or has disabled, by the
-// standard's word. For the person in front of the page it is no fault of the operator's.
+// standard's word: invalid_request with "invalid user", since 26.7 "invalid_user". For the person in front of the page it is no fault of the operator's.
 func (a *answer) unknownUser(err error) error {
 	if a.status >= http.StatusInternalServerError || a.errorCode() != "invalid_request" {
 		return err
 	}
-	if o, perr := parseObject(a.body); perr != nil || !strings.EqualFold(strings.TrimSpace(o.text("error_description")), "invalid user") {
+	if o, perr := parseObject(a.body); perr != nil || !strings.EqualFold(strings.ReplaceAll(strings.TrimSpace(o.text("error_description")), "_", " "), "invalid user") {
 		return err
 	}
 	return fail(Refused, "unknown_user_id", "the backchannel authentication endpoint says invalid_request: invalid user")

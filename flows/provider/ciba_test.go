@@ -157,6 +157,7 @@ func TestCIBAAnswers(t *testing.T) {
 		"202":                                    {202, goodAck, provider.Misbehaved, "bad_response", 0, 0},
 		"CIB-6 unknown_user_id":                  {400, `{"error":"unknown_user_id"}`, provider.Refused, "unknown_user_id", 0, 0},
 		"CIB-6 Keycloak's unknown user":          {400, `{"error":"invalid_request","error_description":"invalid user"}`, provider.Refused, "unknown_user_id", 0, 0},
+		"CIB-6 Keycloak 26.7's unknown user":     {400, `{"error":"invalid_request","error_description":"invalid_user"}`, provider.Refused, "unknown_user_id", 0, 0},
 		"CIB-6 Keycloak's unknown user, shouted": {400, `{"error":"invalid_request","error_description":" Invalid User "}`, provider.Refused, "unknown_user_id", 0, 0},
 		"CIB-6 another invalid_request":          {400, `{"error":"invalid_request","error_description":"missing parameter : login_hint"}`, provider.Misconfigured, "invalid_request", 0, 0},
 		"CIB-6 an invalid user, says a 500":      {500, `{"error":"invalid_request","error_description":"invalid user"}`, provider.Unavailable, "server_error", 0, 0},

@@ -55,6 +55,9 @@ func (c *composer) checkAccept(t table, rt *proxy.Route) {
 		default:
 			others++
 			c.checkFormPost(t, rt, l)
+			if l.Flow == flowImplicit && l.ResponseType == "id_token" && rt.Credential == "session" {
+				t.wrong("credential", `"session" sends the access token upstream, and login %q gets none; give it response_type = "id_token token", or take credential = "id_token"`, l.Name)
+			}
 			if l.Hint == "id_token_hint" && len(rt.Logins) == 1 {
 				t.l.warn("%s.login: %q asks whoever is signed in already (id_token_hint), and no other login of this route signs anybody in first", t.path, l.Name)
 			}

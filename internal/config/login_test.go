@@ -58,6 +58,7 @@ func TestKeysOfAnotherFlowAreRefused(t *testing.T) {
 		"scopes without openid":         {login("device", "scopes = [\"profile\"]\n"), "scopes", "openid"},
 		"device without its endpoint":   {strings.Replace(login("device", ""), "client_id", "discovery = false\nauthorization_endpoint = \"https://sso.example.com/a\"\ntoken_endpoint = \"https://sso.example.com/t\"\njwks_uri = \"https://sso.example.com/k\"\nclient_id", 1), "corp]", `device_authorization_endpoint: needed without discovery: login "x" asks there`},
 		"form_post in the clear":        {strings.Replace(login("implicit", ""), `"app.example.com"`, "\"http://app.example.com\"\ninsecure_http = true", 1), "login = ", `response_mode = "fragment"`},
+		"no access token to send":       {strings.Replace(login("implicit", ""), "login = ", "credential = \"session\"\nlogin = ", 1), `"session"`, `login "x" gets none`},
 		"no login by default":           {minimal + "[login.x]\nflow = \"device\"\n", "route]]", `every login here acts only where a route names it; name those that may be used: login = ["x"]`},
 		"basic without a password":      {minimal + "accept = [\"basic\"]\n", "accept", "exactly one login of the flow password"},
 		"basic with two of them":        {login("password", "form = true\n[login.y]\nflow = \"password\"\n") + strings.Replace(minimal[strings.Index(minimal, "[[route]]"):], `"app"`, "\"git\"\npath = \"/git\"\nlogin = [\"x\", \"y\"]\naccept = [\"basic\"]", 1), "accept", "there are 2"},
