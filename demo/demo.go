@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/doorward/doorward/demo/sequence"
 )
 
 // Config is what the pages say and where they lead. All of it is behind one gateway, on one host.
@@ -22,6 +24,9 @@ type Config struct {
 	Users    []User
 	TOML     string           // that would do the same in production
 	Now      func() time.Time // = time.Now
+
+	Log    *sequence.Log // what the landing page shows of the messages; nil = nothing is recorded
+	Client *http.Client  // by which the desktop application reaches the gateway; Apps needs it
 }
 
 // User is shown on the landing page.
@@ -34,8 +39,12 @@ var files embed.FS
 type site struct {
 	config    Config
 	templates *template.Template
-	policy    string // Content-Security-Policy
+	style     string            // its hash, for Content-Security-Policy
+	scripts   map[string]string // by the page that holds one; all others run none
 }
+
+// Scripts of pages. Each page works without: a script saves reloading it.
+var pageScripts = map[string]string{"sequence.html": "sequence.js", "spa.html": "spa.js", "landing.html": "copy.js"}
 
 func newSite(c Config) (*site, error) {
 	if !strings.HasPrefix(c.App, "/") || !strings.HasPrefix(c.Prefix, "/") {
@@ -57,18 +66,49 @@ func newSite(c Config) (*site, error) {
 		"style": func() template.CSS { return template.CSS(style) },
 		"mark":  func() template.HTML { return template.HTML(mark) },
 		"icon":  func() template.URL { return template.URL(icon) },
+		"dict": func(lanes string, l []string, rows string, r []row) map[string]any {
+			return map[string]any{lanes: l, rows: r}
+		},
+		"script": func(name string) (template.JS, error) {
+			text, err := files.ReadFile("pages/" + name)
+			return template.JS(text), err
+		},
 	}).ParseFS(files, "pages/*.html")
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(style)
-	return &site{
-		config: c, templates: templates,
-		policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; img-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
-	}, nil
+	made := &site{config: c, templates: templates, style: sourceHash(style), scripts: map[string]string{}}
+	for page, name := range pageScripts {
+		script, err := files.ReadFile("pages/" + name)
+		if err != nil {
+			return nil, err
+		}
+		made.scripts[page] = sourceHash(script)
+	}
+	return made, nil
 }
 
-// page answers with a page that runs no script and asks for nothing else.
+func sourceHash(text []byte) string {
+	sum := sha256.Sum256(text)
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
+// policy lets a page run its own script and ask its own host, if it has one, and send its own forms here.
+func (s *site) policy(page string) string {
+	p := "default-src 'none'; style-src " + s.style + "; img-src data:; form-action 'none'"
+	if page == "desktop.html" || page == "till.html" {
+		p = strings.Replace(p, "form-action 'none'", "form-action 'self'", 1)
+	}
+	if hash := s.scripts[page]; hash != "" {
+		p += "; script-src " + hash
+		if page != "landing.html" {
+			p += "; connect-src 'self'"
+		}
+	}
+	return p + "; base-uri 'none'; frame-ancestors 'none'"
+}
+
+// page answers with a page that is complete as it is.
 func (s *site) page(w http.ResponseWriter, status int, name string, data any) {
 	var body bytes.Buffer
 	if err := s.templates.ExecuteTemplate(&body, name, data); err != nil {
@@ -77,7 +117,7 @@ func (s *site) page(w http.ResponseWriter, status int, name string, data any) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", s.policy)
+	h.Set("Content-Security-Policy", s.policy(name))
 	h.Set("Referrer-Policy", "same-origin")
 	s.send(w, status, body.Bytes())
 }

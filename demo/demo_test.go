@@ -1,6 +1,7 @@
 package demo_test
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -23,6 +24,7 @@ func settings() demo.Config {
 		Users: []demo.User{{Username: "alice", Password: "wonderland", About: "is in the group staff"}, {Username: "bob", Password: "builder", About: "is in no group"}},
 		TOML:  "[provider.corp]\nissuer = \"https://sso.example.com\"\n",
 		Now:   func() time.Time { return time.Unix(1_800_000_000, 0) },
+		Log:   demo.NewLog(demo.Config{App: "/coolwebapp", Prefix: "/oauth2"}), Client: &http.Client{},
 	}
 }
 
@@ -38,6 +40,15 @@ func landing(t *testing.T) http.Handler {
 func app(t *testing.T) http.Handler {
 	t.Helper()
 	h, err := demo.Echo(settings())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func apps(t *testing.T) http.Handler {
+	t.Helper()
+	h, err := demo.Apps(settings())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,11 +106,18 @@ func TestTheLandingPageTellsEachFlowWithItsExampleAndWhichOnesWork(t *testing.T)
 			t.Errorf("the page doesn't say %q", words)
 		}
 	}
-	if n := strings.Count(read, "Comes with a later version"); n != 6 {
-		t.Errorf("%d flows come later, not six", n)
+	if n := strings.Count(read, "Comes with a later version"); n != 2 {
+		t.Errorf("%d flows come later, not two", n)
 	}
-	if !strings.Contains(a.body, `<a class="button" href="/coolwebapp/">Open CoolWebApp.com</a>`) {
-		t.Error("there is no button for the first flow")
+	for _, link := range []string{"/coolwebapp/", "/legacydesktopapp/", "/simplespa/", "/smarttv/", "/pointofsale/", "/legacydesktopapp/files", "http://127.0.0.1:9001/device", "http://127.0.0.1:9001/phone"} {
+		if !strings.Contains(a.body, `href="`+link+`"`) {
+			t.Errorf("there is no button that leads to %s", link)
+		}
+	}
+	for _, line := range []string{"curl -u alice http://localhost:4180/legacydesktopapp/files", "doorward login http://localhost:4180/smarttv/"} {
+		if !strings.Contains(read, line) {
+			t.Errorf("there is no line %q to copy", line)
+		}
 	}
 }
 
@@ -230,22 +248,52 @@ func TestP187WhatARequestHoldsIsTextOnThePage(t *testing.T) {
 	}
 }
 
-func TestPagesRunNoScriptAndLoadNothing(t *testing.T) {
-	for name, a := range map[string]answer{
-		"landing": ask(t, landing(t), http.MethodGet, "/"),
-		"nothing": ask(t, landing(t), http.MethodGet, "/x"),
-		"echo":    ask(t, app(t), http.MethodGet, "/coolwebapp/", append([]string{"X-Forwarded-User", "alice", "Authorization", "Bearer " + jwt(`{}`)}, navigation...)...),
+func TestPagesLoadNothingAndRunNoScriptButTheirOwn(t *testing.T) {
+	browser := append([]string{"X-Forwarded-User", "alice", "Authorization", "Bearer " + jwt(`{}`)}, navigation...)
+	const own = "script-src 'sha256-[A-Za-z0-9+/=]{44}'; "
+	for name, c := range map[string]struct {
+		answer answer
+		form   string
+		script string
+	}{
+		"landing":  {ask(t, landing(t), http.MethodGet, "/"), "none", own},
+		"sequence": {ask(t, landing(t), http.MethodGet, "/sequence/smarttv"), "none", own + "connect-src 'self'; "},
+		"nothing":  {ask(t, landing(t), http.MethodGet, "/x"), "none", ""},
+		"echo":     {ask(t, apps(t), http.MethodGet, "/coolwebapp/", browser...), "none", ""},
+		"spa":      {ask(t, apps(t), http.MethodGet, "/simplespa/", browser...), "none", own + "connect-src 'self'; "},
+		"tv":       {ask(t, apps(t), http.MethodGet, "/smarttv/", browser...), "none", ""},
+		"desktop":  {ask(t, apps(t), http.MethodGet, "/legacydesktopapp/", browser...), "self", ""},
+		"files":    {ask(t, apps(t), http.MethodGet, "/legacydesktopapp/files", browser...), "none", ""},
+		"till":     {ask(t, apps(t), http.MethodGet, "/pointofsale/", browser...), "self", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			policy := a.header.Get("Content-Security-Policy")
-			if !regexp.MustCompile(`^default-src 'none'; style-src 'sha256-[A-Za-z0-9+/=]{44}'; img-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'$`).MatchString(policy) {
+			a, policy := c.answer, c.answer.header.Get("Content-Security-Policy")
+			want := `^default-src 'none'; style-src 'sha256-[A-Za-z0-9+/=]{44}'; img-src data:; form-action '` + c.form + `'; ` + c.script + `base-uri 'none'; frame-ancestors 'none'$`
+			if !regexp.MustCompile(want).MatchString(policy) {
 				t.Errorf("policy %q", policy)
 			}
 			if a.header.Get("X-Content-Type-Options") != "nosniff" || a.header.Get("Cache-Control") != "no-store" || a.header.Get("Content-Type") != "text/html; charset=utf-8" {
 				t.Errorf("headers %v", a.header)
 			}
 			checkMarkup(t, a.body)
+			checkHashes(t, policy, a.body)
 		})
+	}
+}
+
+// checkHashes expects that the policy lets run what the page holds, and nothing else.
+func checkHashes(t *testing.T, policy, page string) {
+	t.Helper()
+	for _, element := range []string{"style", "script"} {
+		for _, m := range regexp.MustCompile(`(?s)<`+element+`>(.*?)</`+element+`>`).FindAllStringSubmatch(page, -1) {
+			sum := sha256.Sum256([]byte(m[1]))
+			if hash := element + "-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !strings.Contains(policy, hash) {
+				t.Errorf("a browser refuses the page's own %s: %s is not in %s", element, hash, policy)
+			}
+		}
+	}
+	if scripts := strings.Count(page, "<script"); scripts > 1 || scripts == 1 != strings.Contains(policy, "script-src") {
+		t.Errorf("%d scripts under %s", scripts, policy)
 	}
 }
 
@@ -275,14 +323,14 @@ func checkMarkup(t *testing.T, page string) {
 			case attr.Key == "src", attr.Key == "style", strings.HasPrefix(attr.Key, "on"):
 				t.Errorf("<%s %s=%q>", n.Data, attr.Key, attr.Val)
 			case attr.Key == "href" && n.Data == "link" && !strings.HasPrefix(attr.Val, "data:"),
-				attr.Key == "href" && n.Data == "a" && !strings.HasPrefix(attr.Val, "/"):
+				attr.Key == "href" && n.Data == "a" && strings.Contains(attr.Val, ":") && !strings.HasPrefix(attr.Val, settings().Provider+"/"):
 				t.Errorf("<%s> leads to %q", n.Data, attr.Val)
 			case attr.Key == "id":
 				ids[attr.Val] = true
 			}
 		}
 	}
-	if seen["h1"] != 1 || seen["main"] != 1 || seen["title"] != 1 || seen["style"] != 1 || seen["script"] != 0 {
+	if seen["h1"] != 1 || seen["main"] != 1 || seen["title"] != 1 || seen["style"] != 1 {
 		t.Errorf("elements %v", seen)
 	}
 	for n := range root.Descendants() {
@@ -297,6 +345,9 @@ func checkMarkup(t *testing.T, page string) {
 func TestWithoutItsPathsThereIsNoDemo(t *testing.T) {
 	if _, err := demo.Landing(demo.Config{}); err == nil {
 		t.Error("a landing page that leads nowhere")
+	}
+	if _, err := demo.Apps(demo.Config{App: "/x", Prefix: "/y"}); err == nil {
+		t.Error("a desktop application that reaches nobody")
 	}
 	if _, err := demo.Echo(demo.Config{App: "/x"}); err == nil {
 		t.Error("an echo application without a way out")

@@ -9,7 +9,7 @@ type landing struct {
 }
 
 // Landing returns the application at the root of the demo: one page that says what Doorward does,
-// flow by flow, and where to press.
+// flow by flow, and where to press, and for each example a page with the messages that it exchanged.
 func Landing(c Config) (http.Handler, error) {
 	s, err := newSite(c)
 	if err != nil {
@@ -19,6 +19,7 @@ func Landing(c Config) (http.Handler, error) {
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		s.page(w, http.StatusOK, "landing.html", landing{s.config, flows(s.config)})
 	})
+	mux.HandleFunc("GET "+sequencePath+"{example}", s.sequence)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		s.page(w, http.StatusNotFound, "nothing.html", s.config)
 	})

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -27,9 +28,10 @@ import (
 func demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show the main job in a browser: an identity provider, an application and the gateway in one process",
-		Long: "Start an identity provider, a sample application and the gateway in front of it, on loopback only\n" +
-			"and with nothing to configure, and print where to look. Nothing is kept when it ends.",
+		Short: "Play every way to sign in, in a browser: an identity provider, applications and the gateway in one process",
+		Long: "Start an identity provider, sample applications and the gateway in front of them, on loopback only\n" +
+			"and with nothing to configure, and print where to look. The page that opens plays each flow, and\n" +
+			"shows the messages that it really exchanged. Nothing is kept when it ends.",
 		Args: cobra.NoArgs,
 	}
 	port := cmd.Flags().Uint16("port", 4180, "port of the gateway on localhost; the next free one is taken if it is in use")
@@ -45,8 +47,27 @@ var demoUsers = []demo.User{
 	{Username: "bob", Password: "bob", About: "is in no group: the staff page refuses him"},
 }
 
+// demoOptions are what tests change about a demo.
+type demoOptions struct {
+	port   int
+	users  []demo.User
+	change func(toml string) string                     // of the configuration; nil = none
+	watch  func(at string, h http.Handler) http.Handler // sees what the gateway, the provider and the applications see; nil = nobody
+}
+
+func (o demoOptions) watched(at string, h http.Handler) http.Handler {
+	if o.watch == nil {
+		return h
+	}
+	return o.watch(at, h)
+}
+
 // runDemo runs everything until ctx ends or a signal says so.
-func runDemo(ctx context.Context, port int, out, logs io.Writer) (err error) {
+func runDemo(ctx context.Context, port int, out, logs io.Writer) error {
+	return playDemo(ctx, demoOptions{port: port, users: demoUsers}, out, logs)
+}
+
+func playDemo(ctx context.Context, o demoOptions, out, logs io.Writer) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM) // serve does so only once it is up
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
@@ -60,7 +81,7 @@ func runDemo(ctx context.Context, port int, out, logs io.Writer) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	apps, err := startDemoApps(ctx, port, dir)
+	apps, err := startDemoApps(ctx, o, dir)
 	if err != nil {
 		return err
 	}
@@ -71,13 +92,33 @@ func runDemo(ctx context.Context, port int, out, logs io.Writer) (err error) {
 	}
 	// Environ is empty: a demo behaves alike on every machine.
 	options := config.Options{Path: path, Environ: []string{}}
-	return serve(ctx, options, logs, func(*edge.Server) { apps.announce(out) })
+	log := &startedLog{out: logs}
+	started := func(*edge.Server) {
+		log.up.Store(true)
+		apps.announce(out)
+	}
+	return serve(ctx, options, log, started, func(h http.Handler) http.Handler {
+		return o.watched("gateway", apps.pages.Log.Record(apps.pages.AtGateway(), h))
+	})
+}
+
+// startedLog leaves out the warnings of the start: they say why each flow but the first needs a reason, and that
+// the demo plays them all is its purpose. What stops a start comes as an error besides.
+type startedLog struct {
+	out io.Writer
+	up  atomic.Bool
+}
+
+func (l *startedLog) Write(p []byte) (int, error) {
+	if !l.up.Load() {
+		return len(p), nil
+	}
+	return l.out.Write(p)
 }
 
 // demoApps are the sample servers behind and beside the gateway, each on a loopback port.
 type demoApps struct {
-	origin  string // of the gateway
-	issuer  string
+	pages   demo.Config
 	secret  string // of the gateway at the provider
 	toml    string
 	servers []*http.Server
@@ -85,7 +126,7 @@ type demoApps struct {
 
 // startDemoApps starts everything but the gateway, for which it looks for a port: from the given
 // one on, and after the others have theirs, or one of them might get it.
-func startDemoApps(ctx context.Context, port int, dir string) (a *demoApps, err error) {
+func startDemoApps(ctx context.Context, o demoOptions, dir string) (a *demoApps, err error) {
 	var listeners [3]net.Listener
 	defer func() {
 		if err != nil {
@@ -97,32 +138,62 @@ func startDemoApps(ctx context.Context, port int, dir string) (a *demoApps, err 
 			return nil, err
 		}
 	}
-	gateway, err := freePort(ctx, port)
+	gateway, err := freePort(ctx, o.port)
 	if err != nil {
 		return nil, err
 	}
-	a = &demoApps{origin: fmt.Sprintf("http://localhost:%d", gateway), secret: rand.Text()}
-	// The provider is 127.0.0.1 and the gateway localhost: two hosts, so that they do not
-	// share cookies (ports do not keep cookies apart).
-	a.issuer = "http://" + listeners[0].Addr().String()
+	a = &demoApps{secret: rand.Text()}
+	a.pages = demo.Config{
+		App: "/coolwebapp", Prefix: "/oauth2", Origin: fmt.Sprintf("http://localhost:%d", gateway), Users: o.users, TOML: productionTOML,
+		// The provider is 127.0.0.1 and the gateway localhost: two hosts, so that they do not
+		// share cookies (ports do not keep cookies apart).
+		Provider: "http://" + listeners[0].Addr().String(), Client: clientOf(gateway),
+	}
+	a.pages.Log = demo.NewLog(a.pages)
 	a.toml = a.config(gateway, dir, listeners[1].Addr().String(), listeners[2].Addr().String())
+	if o.change != nil {
+		a.toml = o.change(a.toml)
+	}
+	handlers, err := a.handlers(o)
+	if err != nil {
+		return nil, err
+	}
+	for i, h := range handlers {
+		a.serve(listeners[i], h)
+	}
+	return a, nil
+}
+
+// handlers are the provider, the applications and the landing page.
+func (a *demoApps) handlers(o demoOptions) ([]http.Handler, error) {
 	provider, err := idp.New(a.provider())
 	if err != nil {
 		return nil, err
 	}
-	pages := demo.Config{App: "/coolwebapp", Prefix: "/oauth2", Origin: a.origin, Provider: a.issuer, Users: demoUsers, TOML: productionTOML}
-	echo, err := demo.Echo(pages)
+	apps, err := demo.Apps(a.pages)
 	if err != nil {
 		return nil, err
 	}
-	landing, err := demo.Landing(pages)
+	landing, err := demo.Landing(a.pages)
 	if err != nil {
 		return nil, err
 	}
-	for i, h := range []http.Handler{provider, echo, landing} {
-		a.serve(listeners[i], h)
+	log := a.pages.Log
+	return []http.Handler{
+		o.watched("provider", log.Record(a.pages.AtProvider(), provider)), o.watched("apps", log.Record(a.pages.AtApps(), apps)), landing,
+	}, nil
+}
+
+// clientOf is what the desktop application reaches the gateway by. localhost may be an address that we
+// do not listen at.
+func clientOf(port int) *http.Client {
+	var d net.Dialer
+	return &http.Client{
+		Timeout: 30 * time.Second,
+		Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return d.DialContext(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		}},
 	}
-	return a, nil
 }
 
 func closeAll(listeners []net.Listener) {
@@ -145,103 +216,41 @@ func (a *demoApps) close() {
 	}
 }
 
-// provider describes the demo's identity provider.
-func (a *demoApps) provider() idp.Config {
-	c := idp.Config{
-		Issuer:        a.issuer,
-		RotateRefresh: true,
-		ShowPasswords: true,
-		Clients: []idp.Client{{
-			ID: "doorward", Secret: a.secret, Name: "CoolWebApp.com", SkipConsent: true,
-			RedirectURIs:           []string{a.origin + "/oauth2/callback"},
-			PostLogoutRedirectURIs: []string{a.origin + "/oauth2/logout/callback"},
-		}},
-	}
-	for _, u := range demoUsers {
-		user := idp.User{
-			Username: u.Username, Password: u.Password, Email: u.Username + "@example.com", EmailVerified: true,
-			Name: strings.ToUpper(u.Username[:1]) + u.Username[1:] + " Example",
-		}
-		if u.Username == "alice" {
-			user.Groups = []string{"staff"}
-		}
-		c.Users = append(c.Users, user)
-	}
-	return c
-}
-
-// config is the demo's own configuration, read by the same reader as everybody's.
-func (a *demoApps) config(gateway int, dir, echo, landing string) string {
-	return fmt.Sprintf(`state_dir = %q
-
-[listen]
-http = "127.0.0.1:%d"
-admin = "127.0.0.1:0"
-
-[sessions]
-store = "memory"
-
-[provider.demo]
-issuer = %q
-client_id = "doorward"
-client_secret = %q
-scopes = ["openid", "profile", "email", "groups"]
-
-[[route]]
-name = "landing"
-host = %[5]q
-upstream = ["http://%[7]s"]
-public = true
-
-[[route]]
-name = "coolwebapp"
-host = %[5]q
-path = "/coolwebapp"
-upstream = ["http://%[6]s"]
-credential = "session"
-
-[[route]]
-name = "staff"
-host = %[5]q
-path = "/coolwebapp/staff"
-upstream = ["http://%[6]s"]
-allow = [{ groups = ["staff"] }]
-credential = "session"
-
-[telemetry]
-log = { level = "warn" }
-`, dir, gateway, a.issuer, a.secret, a.origin, echo, landing)
-}
-
-// productionTOML is what the demo does, as it would be written for real.
-const productionTOML = `[provider.corp]
-issuer        = "https://sso.example.com/realms/main"
-client_id     = "doorward"
-client_secret = "${env:CORP_SECRET}"
-
-[[route]]
-host       = "app.example.com"
-upstream   = ["http://127.0.0.1:3000"]
-credential = "session"
-
-[[route]]
-host       = "app.example.com"
-path       = "/staff"
-upstream   = ["http://127.0.0.1:3000"]
-allow      = [{ groups = ["staff"] }]
-credential = "session"
-`
-
 func (a *demoApps) announce(out io.Writer) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n  Doorward demo: open %s\n\n", a.origin)
-	for _, u := range demoUsers {
+	origin := a.pages.Origin
+	fmt.Fprintf(&b, "\n  Doorward demo: open %s\n\n", origin)
+	for _, u := range a.pages.Users {
 		fmt.Fprintf(&b, "  %-16s password %s; %s\n", u.Username, u.Password, u.About)
 	}
-	fmt.Fprintf(&b, "\n  %-16s %s/coolwebapp/\n  %-16s %[2]s/coolwebapp/staff\n  %-16[4]s %s\n", "The application", a.origin, "For staff only", "The provider", a.issuer)
+	fmt.Fprintln(&b)
+	for _, line := range [][2]string{
+		{"The application", origin + a.pages.App + "/"},
+		{"For staff only", origin + a.pages.App + "/staff"},
+		{"The provider", a.pages.Provider},
+		{"A phone", a.pages.Provider + "/phone"},
+	} {
+		fmt.Fprintf(&b, "  %-16s %s\n", line[0], line[1])
+	}
+	fmt.Fprintf(&b, "\n  From a terminal:\n\n")
+	for _, line := range a.lines() {
+		fmt.Fprintf(&b, "    %s\n", line)
+	}
 	fmt.Fprintf(&b, "\n  In production this would be:\n\n    %s\n", strings.ReplaceAll(strings.TrimSpace(productionTOML), "\n", "\n    "))
 	fmt.Fprintf(&b, "\n  This is a demo: it listens on this machine only, everybody knows its passwords,\n  and nothing is kept. Ctrl-C ends it.\n\n")
 	_, _ = io.WriteString(out, strings.ReplaceAll(b.String(), "\n    \n", "\n\n"))
+}
+
+// lines are what one types into a terminal.
+func (a *demoApps) lines() []string {
+	origin := a.pages.Origin
+	user := a.pages.Users[0]
+	return []string{
+		"curl -i " + origin + a.pages.App + "/",
+		"curl -u " + user.Username + ":" + user.Password + " " + origin + demo.FilesPath,
+		"doorward login " + origin + "/" + demo.TV + "/",
+		"doorward token --format header " + origin + " | curl -H @- " + origin + "/" + demo.TV + "/",
+	}
 }
 
 func listenLoopback(ctx context.Context, port int) (net.Listener, error) {

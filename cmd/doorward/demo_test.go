@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -24,16 +25,34 @@ type demoRun struct {
 	origin       string
 	said, logged *testnet.Output
 	stop         func() error
+	serving      atomic.Int64 // requests that a handler has not returned from
 }
 
 func startDemo(t *testing.T) *demoRun {
 	t.Helper()
+	return startDemoWith(t, demoOptions{users: demoUsers})
+}
+
+func startDemoWith(t *testing.T, o demoOptions) *demoRun {
+	t.Helper()
+	o.port = free(t)
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &demoRun{t: t, said: &testnet.Output{}, logged: &testnet.Output{}}
+	watch := o.watch
+	o.watch = func(at string, h http.Handler) http.Handler {
+		if watch != nil {
+			h = watch(at, h)
+		}
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			d.serving.Add(1)
+			defer d.serving.Add(-1)
+			h.ServeHTTP(w, r)
+		})
+	}
 	said := &announcement{Output: d.said, made: make(chan struct{})}
 	done := make(chan error, 1)
-	go func() { done <- runDemo(ctx, free(t), said, d.logged) }()
+	go func() { done <- playDemo(ctx, o, said, d.logged) }()
 	select {
 	case <-said.made:
 	case err := <-done:
@@ -48,6 +67,12 @@ func startDemo(t *testing.T) *demoRun {
 	})
 	d.origin = d.find(`open (http://localhost:\d+)`)
 	return d
+}
+
+// settle waits until everything was recorded: a browser has an answer a moment before its handler returns.
+func (d *demoRun) settle() {
+	d.t.Helper()
+	deadlineLoop(d.t, func() bool { return d.serving.Load() == 0 })
 }
 
 // announcement closes made at the first write: the demo says everything in one.
@@ -160,7 +185,7 @@ func TestWhatTheLandingPageInvitesToHappens(t *testing.T) {
 }
 
 func TestTheDemoListensOnLoopbackOnly(t *testing.T) {
-	apps, err := startDemoApps(t.Context(), free(t), t.TempDir())
+	apps, err := startDemoApps(t.Context(), demoOptions{port: free(t), users: demoUsers}, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,11 +198,11 @@ func TestTheDemoListensOnLoopbackOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addresses := []string{c.Listen.HTTP, c.Listen.Admin, strings.TrimPrefix(apps.issuer, "http://")}
+	addresses := []string{c.Listen.HTTP, c.Listen.Admin, strings.TrimPrefix(apps.pages.Provider, "http://")}
 	for _, r := range c.Proxy().Routes {
-		addresses = append(addresses, r.Upstreams[0].Host) // where echo and landing page listen
+		addresses = append(addresses, r.Upstreams[0].Host) // where applications and landing page listen
 	}
-	if len(addresses) != 6 {
+	if len(addresses) != 3+9 {
 		t.Fatalf("the demo has %q", addresses)
 	}
 	for _, a := range addresses {
@@ -216,7 +241,7 @@ func TestTheDemoSaysThatItIsOneWhoCanSignInAndHowItIsDoneForReal(t *testing.T) {
 		}
 	}
 	for line := range strings.Lines(d.said.String()) {
-		if line != strings.TrimRight(line, " \n")+"\n" || len(line) > 100 {
+		if line != strings.TrimRight(line, " \n")+"\n" || len(line) > 110 {
 			t.Errorf("an untidy line %q", line)
 		}
 	}

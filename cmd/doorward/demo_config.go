@@ -1,0 +1,211 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/demo"
+	"github.com/doorward/doorward/demo/idp"
+)
+
+// pollInterval is shorter than usual: people watch.
+const pollInterval = 2 * time.Second
+
+// provider describes the demo's identity provider. Each example has a client of its own, with the grants that it needs and no other.
+func (a *demoApps) provider() idp.Config {
+	c := idp.Config{
+		Issuer: a.pages.Provider, RotateRefresh: true, ShowPasswords: true,
+		DevicePollInterval: pollInterval, CIBAPollInterval: pollInterval,
+	}
+	web := a.client("coolwebapp", "CoolWebApp.com")
+	spa := a.client(demo.SPA, "SimpleSPA.com")
+	spa.Secret, spa.Grants, spa.ResponseTypes = "", []string{"implicit"}, []string{idp.ResponseTypeIDToken, idp.ResponseTypeIDTokenToken}
+	desktop := a.client(demo.Desktop, "LegacyDesktopApp")
+	desktop.Grants = []string{"password", "refresh_token"}
+	tv := a.client(demo.TV, "SmartTV")
+	tv.Grants = []string{"urn:ietf:params:oauth:grant-type:device_code", "refresh_token"}
+	till := a.client(demo.Till, "PointOfSaleTerminal")
+	till.Grants = []string{"urn:openid:params:grant-type:ciba", "refresh_token"}
+	c.Clients = []idp.Client{web, spa, desktop, tv, till}
+	for _, u := range a.pages.Users {
+		user := idp.User{
+			Username: u.Username, Password: u.Password, Email: u.Username + "@example.com", EmailVerified: true,
+			Name: strings.ToUpper(u.Username[:1]) + u.Username[1:] + " Example",
+		}
+		if u.Username == "alice" {
+			user.Groups = []string{"staff"}
+		}
+		c.Users = append(c.Users, user)
+	}
+	return c
+}
+
+func (a *demoApps) client(id, name string) idp.Client {
+	return idp.Client{
+		ID: id, Secret: a.secret, Name: name, SkipConsent: true,
+		RedirectURIs:           []string{a.pages.Origin + "/oauth2/callback/" + id},
+		PostLogoutRedirectURIs: []string{a.pages.Origin + "/oauth2/logout/callback"},
+	}
+}
+
+// config is the demo's own configuration, read by the same reader as everybody's.
+func (a *demoApps) config(gateway int, dir, apps, landing string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, demoListen, dir, gateway)
+	for _, id := range a.pages.Examples() {
+		fmt.Fprintf(&b, demoProvider, id, a.pages.Provider)
+		if id != demo.SPA { // the implicit flow is for clients that can keep no secret
+			fmt.Fprintf(&b, "client_secret = %q\n", a.secret)
+		}
+	}
+	b.WriteString(demoLogins)
+	fmt.Fprintf(&b, demoRoutes, a.pages.Origin, apps, landing)
+	return b.String()
+}
+
+const (
+	demoListen = `state_dir = %q
+
+[listen]
+http = "127.0.0.1:%d"
+admin = "127.0.0.1:0"
+
+[sessions]
+store = "memory"
+
+[telemetry.log]
+level = "warn"
+format = "text"
+`
+	// One for each client. In production one provider with several logins would do.
+	demoProvider = `
+[provider.%[1]s]
+issuer = %[2]q
+client_id = %[1]q
+scopes = ["openid", "profile", "email", "groups"]
+`
+	// form_post although the provider is another site: browsers take the Secure cookie that it needs from
+	// http://localhost, Safari excepted.
+	demoLogins = `
+[login.coolwebapp]
+flow = "authorization_code"
+provider = "coolwebapp"
+label = "CoolWebApp.com"
+
+[login.spa]
+flow = "implicit"
+provider = "simplespa"
+label = "SimpleSPA.com"
+response_type = "id_token token"
+response_mode = "form_post"
+
+[login.legacy]
+flow = "password"
+provider = "legacydesktopapp"
+label = "LegacyDesktopApp"
+form = true
+
+[login.tv]
+flow = "device"
+provider = "smarttv"
+label = "SmartTV"
+
+[login.phone]
+flow = "ciba"
+provider = "pointofsale"
+label = "PointOfSaleTerminal"
+`
+	demoRoutes = `
+[[route]]
+name = "landing"
+host = %[1]q
+upstream = ["http://%[3]s"]
+public = true
+
+[[route]]
+name = "coolwebapp"
+host = %[1]q
+path = "/coolwebapp"
+upstream = ["http://%[2]s"]
+login = ["coolwebapp"]
+credential = "session"
+
+[[route]]
+name = "staff"
+host = %[1]q
+path = "/coolwebapp/staff"
+upstream = ["http://%[2]s"]
+login = ["coolwebapp"]
+allow = [{ groups = ["staff"] }]
+credential = "session"
+
+[[route]]
+name = "simplespa"
+host = %[1]q
+path = "/simplespa"
+upstream = ["http://%[2]s"]
+login = ["spa"]
+credential = "session"
+
+[[route]]
+name = "window"
+host = %[1]q
+path = "/legacydesktopapp"
+upstream = ["http://%[2]s"]
+public = true
+
+[[route]]
+name = "files"
+host = %[1]q
+path = "/legacydesktopapp/files"
+upstream = ["http://%[2]s"]
+accept = ["session", "basic"]
+login = ["legacy"]
+credential = "session"
+
+[[route]]
+name = "smarttv"
+host = %[1]q
+path = "/smarttv"
+upstream = ["http://%[2]s"]
+login = ["tv"]
+credential = "session"
+
+[[route]]
+name = "till"
+host = %[1]q
+path = "/pointofsale"
+upstream = ["http://%[2]s"]
+login = ["phone"]
+credential = "session"
+
+[[route]]
+name = "payments"
+host = %[1]q
+path = "/pointofsale/payments"
+upstream = ["http://%[2]s"]
+login = ["phone"]
+credential = "session"
+approve = { login = "phone", methods = ["POST"], binding_message = '"PAY-" + form.amount + "-" + form.currency', expires = "2m" }
+`
+)
+
+// productionTOML is what the demo does, as it would be written for real.
+const productionTOML = `[provider.corp]
+issuer        = "https://sso.example.com/realms/main"
+client_id     = "doorward"
+client_secret = "${env:CORP_SECRET}"
+
+[[route]]
+host       = "app.example.com"
+upstream   = ["http://127.0.0.1:3000"]
+credential = "session"
+
+[[route]]
+host       = "app.example.com"
+path       = "/staff"
+upstream   = ["http://127.0.0.1:3000"]
+allow      = [{ groups = ["staff"] }]
+credential = "session"
+`
