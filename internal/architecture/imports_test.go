@@ -62,6 +62,7 @@ var rules = []rule{
 	// What may be imported by whom.
 	{"", "internal/config", []string{"cmd", "internal/config"}, true, "only cmd sees the whole configuration; each package has a Config of its own"},
 	{"", "cmd", []string{"cmd"}, true, "cmd is the top"},
+	{"", "demo/sequence", []string{"cmd", "demo"}, false, "production records no messages"},
 	{"", "demo", []string{"cmd", "demo", "bench"}, false, "the demo's provider is no part of the product"},
 	{"internal", "flows", []string{"internal/config"}, false, "what all share knows none of them; config composes their Configs"},
 	{"internal", "sessions", []string{"internal/config"}, false, "what all share knows none of them; config composes their Configs"},

@@ -217,8 +217,8 @@ func (b *Browser) autoSubmit(t testing.TB, p *Page) *Page {
 	if err != nil {
 		return p
 	}
+	forms := p.Forms()
 	for n := range doc.Descendants() {
-		forms := p.Forms()
 		if n.Type != html.ElementNode || n.Data != "script" || len(forms) == 0 || strings.TrimRight(text(n), "; ") != "document.forms[0].submit()" {
 			continue
 		}
