@@ -74,11 +74,18 @@ func (a *Approver) Ask(r *http.Request, who *identity.Identity, q approval.Quest
 		return nil, err
 	}
 	made := a.newApproval(caller, who, q)
-	other, err := a.claim(ctx, made, q, who)
+	other, _, err := a.same(ctx, made, who)
 	if err != nil || other != nil {
 		return other, err
 	}
-	if err := a.question(ctx, made, q, who, hint); err != nil {
+	if err := a.takeTurn(ctx, made); err != nil { // before anything is written down: what is refused leaves nothing behind
+		return nil, err
+	}
+	if other, err = a.claim(ctx, made, who); err != nil || other != nil {
+		a.leaveTurn(ctx, made)
+		return other, err
+	}
+	if err := a.question(ctx, made, q, hint); err != nil {
 		a.withdraw(ctx, made)
 		return nil, err
 	}
@@ -117,10 +124,7 @@ func (a *Approver) caller(r *http.Request, who *identity.Identity) (string, erro
 }
 
 // question has the provider ask.
-func (a *Approver) question(ctx context.Context, made *approvalRecord, q approval.Question, who *identity.Identity, hint secret.String) error {
-	if err := a.takeTurn(ctx, made, who); err != nil {
-		return err
-	}
+func (a *Approver) question(ctx context.Context, made *approvalRecord, q approval.Question, hint secret.String) error {
 	if err := a.keepHeld(ctx, made, q.Held); err != nil {
 		return err
 	}
@@ -278,9 +282,10 @@ func (a *Approver) notTaken(ctx context.Context, rec *approvalRecord, wait *wait
 	return approval.Pending, wait, nil
 }
 
-// note writes down an end, which frees the person's turn.
+// note writes down an end, which frees the person's turn. What was denied is not kept any longer; what
+// ran out can be asked about again.
 func (a *Approver) note(ctx context.Context, rec *approvalRecord, change func(*approvalRecord)) error {
-	_, done, err := a.edit(ctx, rec, func(rec *approvalRecord) bool {
+	now, done, err := a.edit(ctx, rec, func(rec *approvalRecord) bool {
 		if rec.Used || rec.Denied || rec.Over {
 			return false
 		}
@@ -289,6 +294,9 @@ func (a *Approver) note(ctx context.Context, rec *approvalRecord, change func(*a
 	})
 	if done {
 		a.leaveTurn(ctx, rec)
+	}
+	if done && now.Denied {
+		a.dropHeld(ctx, rec)
 	}
 	return err
 }

@@ -233,3 +233,67 @@ func TestFiftyAtOnceUseAnApprovalOnce(t *testing.T) {
 		}
 	})
 }
+
+// keyed notes under which keys something was written.
+type keyed struct {
+	store.Store
+	mu   sync.Mutex
+	keys map[string]bool
+}
+
+func (k *keyed) note(key string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.keys[key] = true
+}
+
+func (k *keyed) Put(ctx context.Context, key string, value []byte, ttl time.Duration, index ...string) error {
+	k.note(key)
+	return k.Store.Put(ctx, key, value, ttl, index...)
+}
+
+func (k *keyed) Swap(ctx context.Context, key string, old uint64, value []byte, ttl time.Duration) (bool, error) {
+	k.note(key)
+	return k.Store.Swap(ctx, key, old, value, ttl)
+}
+
+func TestS18ARequestThatIsRefusedForItsNumberLeavesNothingInTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPayer(t, Login{})
+		for i := range maxApprovals {
+			time.Sleep(time.Second)
+			p.ask(pay(fmt.Sprint(i)))
+		}
+		k := &keyed{Store: p.w.shared, keys: make(map[string]bool)}
+		p.gateway().flows.deps.Shared = k
+		for i := range 3 * approvalsInAWindow {
+			p.refused(pay(fmt.Sprint("x", i)), codeTooMany)
+		}
+		for key := range k.keys {
+			t.Errorf("written: %s", key)
+		}
+		if a := p.ask(pay("0")); a.Status != approval.Pending { // what waits is found all the same
+			t.Errorf("%+v", a)
+		}
+	})
+}
+
+func TestADeniedRequestIsNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPayer(t, Login{})
+		q := pay("20")
+		q.Held = []byte("a form")
+		a := p.ask(q)
+		r, who := p.request()
+		if held := must(p.approver().Held(r, who, a.ID))(t); string(held) != "a form" {
+			t.Fatalf("%q", held)
+		}
+		must(p.w.idp.DenyCIBA(t.Context(), p.w.idp.PendingCIBA("alice")[0].ID))(t)
+		if s := p.until(a.ID); s != approval.Denied {
+			t.Fatal(s)
+		}
+		if held := must(p.approver().Held(r, who, a.ID))(t); held != nil {
+			t.Errorf("%q", held)
+		}
+	})
+}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/pages"
 )
 
@@ -17,7 +16,7 @@ type turn struct {
 
 // takeTurn counts a question to a person. The list is bounded by compare-and-swap, so that
 // many requests at once don't slip past it.
-func (a *Approver) takeTurn(ctx context.Context, made *approvalRecord, who *identity.Identity) error {
+func (a *Approver) takeTurn(ctx context.Context, made *approvalRecord) error {
 	if err := a.f.countStart(ctx, "approvals-of", made.Person, approvalsInAWindow); err != nil {
 		return err
 	}

@@ -192,13 +192,9 @@ func (a *Approver) edit(ctx context.Context, rec *approvalRecord, change func(*a
 
 // claim makes the record the one that the same request of the same caller finds, unless one waits already:
 // then that is returned. A record is written before it can be found.
-func (a *Approver) claim(ctx context.Context, made *approvalRecord, q approval.Question, who *identity.Identity) (*approval.Approval, error) {
+func (a *Approver) claim(ctx context.Context, made *approvalRecord, who *identity.Identity) (*approval.Approval, error) {
 	for range maxSwaps {
-		items, err := a.f.deps.Shared.Get(ctx, made.Same)
-		if err != nil {
-			return nil, a.f.storeError(err)
-		}
-		other, err := a.living(ctx, made.Same, items[0].Value, who)
+		other, version, err := a.same(ctx, made, who)
 		if err != nil || other != nil {
 			return other, err
 		}
@@ -209,7 +205,7 @@ func (a *Approver) claim(ctx context.Context, made *approvalRecord, q approval.Q
 		if err != nil {
 			return nil, err
 		}
-		won, err := a.f.deps.Shared.Swap(ctx, made.Same, items[0].Version, mark, made.life(a.f.deps.Now()))
+		won, err := a.f.deps.Shared.Swap(ctx, made.Same, version, mark, made.life(a.f.deps.Now()))
 		switch {
 		case err != nil:
 			return nil, a.f.storeError(err)
@@ -221,6 +217,17 @@ func (a *Approver) claim(ctx context.Context, made *approvalRecord, q approval.Q
 		}
 	}
 	return nil, a.f.storeError(errNoWaiting) // a crowd asks the same
+}
+
+// same returns the approval that waits, or can be used, for the same request of the same caller; nil if there is none.
+// version is that of the mark that leads to it.
+func (a *Approver) same(ctx context.Context, made *approvalRecord, who *identity.Identity) (other *approval.Approval, version uint64, err error) {
+	items, err := a.f.deps.Shared.Get(ctx, made.Same)
+	if err != nil {
+		return nil, 0, a.f.storeError(err)
+	}
+	other, err = a.living(ctx, made.Same, items[0].Value, who)
+	return other, items[0].Version, err
 }
 
 // living returns the approval that a mark leads to, if it can still be used.

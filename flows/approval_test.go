@@ -240,7 +240,7 @@ func TestHeldRequestsAreKeptSealedUntilTheyAreSent(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 		raw, _ := f64(a.ID)
-		if items := must(p.w.shared.Get(t.Context(), sharedKey("approval-held", raw), sharedKey("approval", raw)))(t); strings.Contains(string(items[0].Value)+string(items[1].Value), "20") {
+		if items := must(p.w.shared.Get(t.Context(), sharedKey("approval-held", raw), sharedKey("approval", raw)))(t); strings.Contains(string(items[0].Value)+string(items[1].Value), "amount=20") {
 			t.Error("the store shows what is paid")
 		}
 		p.w.approve(t)

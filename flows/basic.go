@@ -20,8 +20,11 @@ import (
 const (
 	proofLife = 15 * time.Minute // for which a password that was right is not tried again
 
-	// So long a session stays behind that, used by nobody: whoever proves the password again hands its tokens back.
-	proofGrace = 5 * time.Minute
+	// So long a session stays behind that, used by nobody: whoever proves the password again hands its tokens back,
+	// and is no stranger (lockout.admit).
+	proofGrace = 15 * time.Minute
+
+	streamGrace = 5 * time.Minute // for which a stream goes on when the password cannot be tried again
 
 	// leastProof keeps tokens that are born dead from making every request a password grant.
 	leastProof = 5 * time.Second
@@ -96,8 +99,8 @@ func (b *Basic) Authenticate(w http.ResponseWriter, r *http.Request) (*identity.
 
 // Alive reports whether who would still be let in with the credentials of r. A clone of a large repository lasts longer
 // than a proof: when that is over, the password is tried again, so that a stream ends when the provider says
-// so. While it cannot be tried the stream goes on, for proofGrace at most: then the proof is gone, and the stream with
-// it. So nobody who knows only an old password keeps a stream by keeping the provider from being asked.
+// so. While it cannot be tried the stream goes on, for streamGrace at most: nobody who knows only an old
+// password keeps a stream by keeping the provider from being asked.
 func (b *Basic) Alive(r *http.Request, who *identity.Identity) (bool, error) {
 	name, ok := b.name(r)
 	if !ok {
@@ -112,7 +115,7 @@ func (b *Basic) Alive(r *http.Request, who *identity.Identity) (bool, error) {
 	}
 	now, err := b.prove(r, name, "")
 	switch {
-	case err != nil && saysNo(err):
+	case err != nil && (saysNo(err) || b.age(s) >= proofLife+streamGrace):
 		return false, nil
 	case err != nil:
 		return false, err
@@ -130,16 +133,16 @@ func fromElsewhere(r *http.Request) bool {
 }
 
 // old reports whether the password must be tried again.
-func (b *Basic) old(s *sessions.Session) bool {
-	return b.flows.deps.Now().Sub(s.Created) >= proofLife
-}
+func (b *Basic) old(s *sessions.Session) bool { return b.age(s) >= proofLife }
+
+func (b *Basic) age(s *sessions.Session) time.Duration { return b.flows.deps.Now().Sub(s.Created) }
 
 // stale is old, or an access token has ended that nothing can renew: a route that passes it on could not use this
 // session any more, and the password gets another.
 func (b *Basic) stale(s *sessions.Session) bool {
-	now, t := b.flows.deps.Now(), s.Who.Tokens
-	ended := t != nil && !t.AccessToken.IsZero() && !t.Valid(now, 0) && t.RefreshToken.IsZero()
-	return b.old(s) || ended && now.Sub(s.Created) >= leastProof
+	t := s.Who.Tokens
+	ended := t != nil && !t.AccessToken.IsZero() && !t.Valid(b.flows.deps.Now(), 0) && t.RefreshToken.IsZero()
+	return b.old(s) || ended && b.age(s) >= leastProof
 }
 
 // name returns the keyed hash of the credentials that r carries.
@@ -152,7 +155,7 @@ func (b *Basic) name(r *http.Request) (name digestOf, ok bool) {
 	h := b.hashers[here]
 	s := h.begin()
 	user, password, _, valid := credentials.Basic(lines[0], s.plain[:])
-	ok = valid && !credentials.IsTicket(password)
+	ok = valid && !credentials.IsTicket(password) && !credentials.IsTicket(user)
 	s.add(user, password)
 	clear(user)
 	clear(password) // they may lie elsewhere, if they are long
@@ -191,7 +194,9 @@ var errProofFailed = errors.New("trying a password ended in a panic")
 // wait for it, so it goes on when the one who began it is gone.
 func (b *Basic) proved(r *http.Request, name digestOf, client string) (*identity.Identity, error) {
 	seed := sessions.Seed(name)
-	r = r.WithContext(context.WithoutCancel(r.Context()))
+	whole, end := context.WithTimeout(context.WithoutCancel(r.Context()), passwordLimit+2*keepLimit)
+	defer end()
+	r = r.WithContext(whole)
 	s, err := b.kept.Load(r, seed)
 	switch {
 	case err != nil:

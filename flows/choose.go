@@ -35,7 +35,7 @@ func (f *Flows) signIn(w http.ResponseWriter, r *http.Request, here origin.Origi
 	}
 	page := pages.SignIn{Host: here.Authority()}
 	last := f.last(r, here)
-	for _, l := range lastFirst(chosen, last) {
+	for _, l := range chosen { // the page puts the last one first
 		how.passed = l.passes(along)
 		page.Options = append(page.Options, pages.SignInOption{Label: l.label, URL: f.choiceURL(how, l), About: l.about(), Last: l == last})
 	}
@@ -59,14 +59,6 @@ func (f *Flows) otherWays(back string) string {
 		return ""
 	}
 	return f.prefix + "/sign_in?" + queryOf(beginning{back: back})
-}
-
-func lastFirst(logins []*login, last *login) []*login {
-	i := slices.Index(logins, last)
-	if i < 0 {
-		return logins
-	}
-	return slices.Concat(logins[i:i+1], logins[:i], logins[i+1:])
 }
 
 // about says in a few words what a login takes.

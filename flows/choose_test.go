@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -56,8 +57,9 @@ func TestTheLoginThatWasUsedLastIsOfferedFirst(t *testing.T) {
 	t.Run("nonsense and two of them are nothing", func(t *testing.T) {
 		for _, cookie := range []string{"__Host-doorward-login.last=nobody", "__Host-doorward-login.last=both; __Host-doorward-login.last=spa", "__Host-doorward-login.last=%3Cscript%3E"} {
 			res := w.call(t, http.MethodGet, app+"/oauth2/sign_in", "Accept", "text/html", "Cookie", cookie)
-			if res.StatusCode != http.StatusOK || len(res.Cookies()) != 0 {
-				t.Errorf("%s: %d", cookie, res.StatusCode)
+			body := string(must(io.ReadAll(res.Body))(t))
+			if res.StatusCode != http.StatusOK || len(res.Cookies()) != 0 || strings.Contains(body, "last time") {
+				t.Errorf("%s: %d\n%s", cookie, res.StatusCode, body)
 			}
 		}
 	})
@@ -208,6 +210,11 @@ func TestASignInPageForOneNamedLoginIsThatLogin(t *testing.T) {
 			t.Errorf("%q: %d options", query, len(offered(page)))
 		}
 	}
+	t.Run("a prompt that start would refuse is in none of its links", func(t *testing.T) {
+		if page := b.Open(t, app+"/oauth2/sign_in?prompt=none"); page.Status != http.StatusOK || strings.Contains(page.Body, "prompt") {
+			t.Errorf("%d\n%s", page.Status, page.Body)
+		}
+	})
 	t.Run("where there is one login, the page without a name is still a page: it is where people arrive who have signed out", func(t *testing.T) {
 		w := newWorld(t)
 		if page := w.net.Browser().Open(t, app+"/oauth2/sign_in"); len(offered(page)) != 1 || page.URL.Path != "/oauth2/sign_in" {

@@ -2,6 +2,7 @@ package flows
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -105,8 +106,7 @@ func (f *Flows) cibaPage(w http.ResponseWriter, r *http.Request, here origin.Ori
 	if r.Method == http.MethodPost {
 		return f.postCIBA(w, r, here)
 	}
-	query := r.URL.Query()
-	q, err := f.readBegin(r, here, kindCIBA, query)
+	q, query, err := f.readAddress(r, here, kindCIBA)
 	if err != nil {
 		return err
 	}
@@ -123,19 +123,44 @@ func (f *Flows) cibaPage(w http.ResponseWriter, r *http.Request, here origin.Ori
 
 // hintPage asks who is to be asked. Where the session says that, there is nothing to fill in.
 func (f *Flows) hintPage(w http.ResponseWriter, r *http.Request, here origin.Origin, q *begins, notice string) error {
-	hint := q.hint
+	c, hint := q.login.ciba, q.hint
 	q.hint = ""
-	if q.login.ciba.hint == hintIDToken {
+	switch {
+	case c.forPrograms():
+		return f.programPage(here, q, notice)
+	case c.hint == hintIDToken:
 		f.deps.Pages.BeginLogin(w, r, pages.BeginLogin{
 			Host: here.Authority(), Label: q.login.label, Provider: q.login.providerHost(), Form: f.beginForm(q), Notice: notice,
 		})
-		return nil
+	default:
+		f.deps.Pages.CIBAHint(w, r, pages.CIBAHint{
+			Host: here.Authority(), Label: q.login.label, Provider: q.login.providerHost(), Form: f.beginForm(q),
+			Hint: hint, AskUserCode: c.userCode, Status: q.status, Notice: notice,
+		})
 	}
-	f.deps.Pages.CIBAHint(w, r, pages.CIBAHint{
-		Host: here.Authority(), Label: q.login.label, Provider: q.login.providerHost(), Form: f.beginForm(q),
-		Hint: hint, AskUserCode: q.login.ciba.userCode, Status: q.status, Notice: notice,
-	})
 	return nil
+}
+
+// forPrograms reports whether no person can fill in what a login needs: a login_hint_token is made by a program,
+// and beside the session's own hint no page asks for a user code.
+func (c *ciba) forPrograms() bool {
+	return c.hint == hintToken || c.hint == hintIDToken && c.userCode
+}
+
+// programPage tells a person who comes to such a login that there is nothing to fill in. notice is what became of
+// one that was begun for them, and goes before.
+func (f *Flows) programPage(here origin.Origin, q *begins, notice string) error {
+	e := &pages.Error{Code: codeBadRequest, Detail: strings.TrimSpace(notice + " This sign-in is begun by a program, which says who is to be asked. There is nothing to fill in here.")}
+	switch q.status {
+	case http.StatusTooManyRequests:
+		e.Code = codeTooMany
+	case http.StatusUnauthorized:
+		e.Code = codeWrongCredentials
+	}
+	if others := slices.DeleteFunc(forBrowsers(f.acting()), func(l *login) bool { return l.ciba != nil && l.ciba.forPrograms() }); len(others) > 0 {
+		e.LoginURL = f.startURL(here, q.back, others)
+	}
+	return e
 }
 
 // postCIBA asks a person. For somebody whom the provider doesn't know the answer is the same, and takes no less
@@ -159,26 +184,20 @@ func (f *Flows) postCIBA(w http.ResponseWriter, r *http.Request, here origin.Ori
 	if err := f.mayStart(r.Context(), client); err != nil {
 		return err
 	}
+	// From here on a phone may ring: whoever hangs up must not free the place for the next question (P167).
+	ctx := context.WithoutCancel(r.Context())
 	place := f.placeKey(q.login, cmp.Or(subject, canonicalHint(q.hint)))
-	busy, wait, err := f.takePlace(r.Context(), place, a.id)
+	busy, wait, err := f.takePlace(ctx, place, a.id)
 	if err != nil {
 		return err
 	}
 	if wait > 0 {
 		return f.askedAlready(w, r, here, q, busy, wait)
 	}
-	ask := cibaAsk{
-		id: a.id, holder: a.holder(), hint: hint, subject: subject, shown: q.hint, message: q.login.ciba.bindingMessage(), userCode: q.userCode, client: client, notBefore: began.Add(levelTime), place: place,
-	}
-	made, err := f.beginCIBA(r.Context(), q.login, ask)
-	if q.login.ciba.looksUnknown(err) {
-		made, err = f.decoy(r.Context(), q.login, ask, err)
-	}
-	if err != nil {
-		f.leavePlace(r.Context(), place, a.id, err)
-	} else {
-		f.holdPlace(r.Context(), made)
-	}
+	made, err := f.askPerson(ctx, q.login, cibaAsk{
+		id: a.id, holder: a.holder(), hint: hint, subject: subject, shown: q.hint, message: q.login.ciba.bindingMessage(), userCode: q.userCode,
+		client: client, notBefore: began.Add(levelTime), place: place,
+	})
 	level(r.Context(), f.deps.Now().Sub(began))
 	if err != nil {
 		return f.cibaError(w, r, here, q, err)
@@ -186,9 +205,27 @@ func (f *Flows) postCIBA(w http.ResponseWriter, r *http.Request, here origin.Ori
 	return f.begun(w, r, a, q, made)
 }
 
+// askPerson has the provider ask, or seems to, and settles for how long that takes their place.
+func (f *Flows) askPerson(ctx context.Context, l *login, ask cibaAsk) (made *waiting, err error) {
+	began := f.deps.Now()
+	made, err = f.beginCIBA(ctx, l, ask)
+	if l.ciba.looksUnknown(err) {
+		made, err = f.decoy(ctx, l, ask, err, began)
+	}
+	if err != nil {
+		f.leavePlace(ctx, ask.place, ask.id, err)
+		return nil, err
+	}
+	f.holdPlace(ctx, made)
+	return made, nil
+}
+
 // whom returns who is to be asked, and their subject where that is known.
 func (f *Flows) whom(r *http.Request, q *begins) (hint secret.String, subject string, err error) {
 	c := q.login.ciba
+	if why := c.checkUserCode(q.userCode); why != "" {
+		return secret.String{}, "", &pages.Error{Code: codeBadRequest, Detail: why}
+	}
 	if c.hint == hintIDToken {
 		q.hint = "" // whatever the form says
 		session, err := f.deps.Sessions.Load(r)
@@ -203,12 +240,6 @@ func (f *Flows) whom(r *http.Request, q *begins) (hint secret.String, subject st
 	q.hint = strings.TrimSpace(q.hint)
 	if why := c.checkHint(q.hint); why != "" {
 		return secret.String{}, "", &pages.Error{Code: codeBadRequest, Detail: why}
-	}
-	if c.userCode && (q.userCode.IsZero() || checkUserCode(q.userCode) != "") {
-		return secret.String{}, "", &pages.Error{Code: codeBadRequest, Detail: "The code that is yours for sign-ins by phone is missing, or too long."}
-	}
-	if !c.userCode && !q.userCode.IsZero() {
-		return secret.String{}, "", &pages.Error{Code: codeBadRequest, Detail: "This sign-in takes no user code."}
 	}
 	return secret.New(q.hint), "", nil
 }

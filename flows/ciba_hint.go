@@ -45,8 +45,15 @@ func (c *ciba) checkHint(hint string) string {
 	return ""
 }
 
-func checkUserCode(code secret.String) string {
-	if s := code.Reveal(); len(s) > maxUserCode || !printable(s) {
+// checkUserCode says what is wrong with a user code, "" if nothing is.
+func (c *ciba) checkUserCode(code secret.String) string {
+	s := code.Reveal()
+	switch {
+	case !c.userCode && s != "":
+		return "This sign-in takes no user code."
+	case c.userCode && s == "":
+		return "The code that is yours for sign-ins by phone is missing."
+	case len(s) > maxUserCode || !printable(s):
 		return "The user code is too long, or holds characters that cannot be printed."
 	}
 	return ""

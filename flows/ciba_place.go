@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"net"
 	"time"
 
 	"github.com/doorward/doorward/flows/provider"
@@ -16,8 +17,7 @@ import (
 // (P167, CIB-12, CD-6). Nobody can be bombed into saying yes. The price: whoever keeps asking for somebody's
 // name keeps them from this login, though from no other.
 //
-// People whom the provider doesn't know have a place too, and are asked by a decoy: a waiting that looks like any
-// other and never asks anybody.
+// People whom the provider doesn't know have a place too (ciba_decoy.go).
 
 const (
 	purposePlace seal.Purpose = "login-ciba-place"
@@ -74,15 +74,36 @@ func (f *Flows) holdPlace(ctx context.Context, w *waiting) {
 	})
 }
 
-// leavePlace gives a place back that no question came of. Whoever tries user codes is slowed down: two mistakes are free.
+// leavePlace gives a place back that no question came of. Whoever tries user codes is slowed down: two mistakes are
+// free. Where it isn't known whether the phone rings, it counts as a question that goes unanswered.
 func (f *Flows) leavePlace(ctx context.Context, key string, id []byte, cause error) {
 	f.editPlace(ctx, key, id, func(p *place) {
-		if guessed(cause) {
+		switch {
+		case guessed(cause):
 			p.Until = f.deps.Now().Add(restUnanswered(p.Refused)).UnixMilli()
-			return
+		case mayHaveAsked(cause):
+			p.Until = f.deps.Now().Add(max(restUnanswered(p.Refused), firstRest)).UnixMilli()
+		default:
+			p.Until, p.Refused = 0, p.Refused-1
 		}
-		p.Until, p.Refused = 0, p.Refused-1
 	})
+}
+
+// mayHaveAsked reports a failure after which the provider may still ask: its answer was lost, on its way
+// or here.
+func mayHaveAsked(err error) bool {
+	var e *provider.Error
+	if !errors.As(err, &e) {
+		return true
+	}
+	var network *net.OpError
+	switch e.Code {
+	case "timeout", "canceled":
+		return true
+	case "unreachable":
+		return !errors.As(err, &network) || network.Op != "dial"
+	}
+	return false
 }
 
 // released gives the place of a waiting back that is over. Its person agreed: everything is forgotten. They
@@ -166,65 +187,3 @@ func (f *Flows) swapPlace(ctx context.Context, key string, version uint64, p pla
 	}
 	return done, nil
 }
-
-// looksUnknown reports an error that must not show, because it would tell who is known at the provider. Where
-// people have user codes, a wrong name and a wrong code are the same answer instead.
-func (c *ciba) looksUnknown(err error) bool {
-	return !c.userCode && guessed(err)
-}
-
-// guessed reports an error that tells who is known, or what their user code is.
-func guessed(err error) bool {
-	var e *provider.Error
-	if !errors.As(err, &e) {
-		return false
-	}
-	return e.Code == "unknown_user_id" || e.Code == "missing_user_code" || e.Code == "invalid_user_code"
-}
-
-// decoy is the waiting of somebody whom the provider doesn't know.
-func (f *Flows) decoy(ctx context.Context, l *login, ask cibaAsk, cause error) (*waiting, error) {
-	var e *provider.Error
-	if errors.As(cause, &e) && e.Code != "unknown_user_id" {
-		f.deps.Log.WarnContext(ctx, "the provider wants user codes, and login."+l.name+" does not ask for them", "provider", l.provider)
-	}
-	life, interval := f.usualAnswer(ctx, l, ask)
-	w := f.cibaWaiting(l, ask, life, interval)
-	w.Bearer = digest("") // as large as any other; no token has this hash
-	return w, f.store(ctx, w)
-}
-
-// usual is what the provider answered last: a decoy must not show by its numbers.
-type usual struct{ Life, Interval int64 } // milliseconds
-
-func (f *Flows) learnAnswer(ctx context.Context, l *login, life, interval time.Duration) {
-	now := usual{life.Milliseconds(), interval.Milliseconds()}
-	if before, ok := f.lastAnswer(ctx, l); ok && before == now {
-		return // without a write
-	}
-	text, err := json.Marshal(now)
-	if err == nil {
-		_ = f.deps.Shared.Put(ctx, answerKey(l), text, 30*24*time.Hour) // else a decoy is less like the others
-	}
-}
-
-func (f *Flows) usualAnswer(ctx context.Context, l *login, ask cibaAsk) (life, interval time.Duration) {
-	if u, ok := f.lastAnswer(ctx, l); ok {
-		return milliseconds(u.Life), milliseconds(u.Interval)
-	}
-	life = 2 * time.Minute // as Keycloak and the examples of the specification have it
-	if asked := max(ask.expiry, l.ciba.expiry); asked > 0 {
-		life = asked
-	}
-	return life, 5 * time.Second
-}
-
-func (f *Flows) lastAnswer(ctx context.Context, l *login) (u usual, ok bool) {
-	items, err := f.deps.Shared.Get(ctx, answerKey(l))
-	if err != nil || items[0].Version == 0 {
-		return u, false
-	}
-	return u, json.Unmarshal(items[0].Value, &u) == nil && u.Life > 0 && u.Interval > 0
-}
-
-func answerKey(l *login) string { return sharedKey("ciba-answer", []byte(l.name)) }

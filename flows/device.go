@@ -60,7 +60,7 @@ func (f *Flows) devicePage(w http.ResponseWriter, r *http.Request, here origin.O
 	if r.Method == http.MethodPost {
 		return f.postDevice(w, r, here)
 	}
-	q, err := f.readBegin(r, here, kindDevice, r.URL.Query())
+	q, _, err := f.readAddress(r, here, kindDevice)
 	if err != nil {
 		return err
 	}

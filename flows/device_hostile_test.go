@@ -136,11 +136,6 @@ func TestP159P160WhatAProviderWantsShownIsCheckedFirst(t *testing.T) {
 		}
 		for name, sin := range idp.Catalogue() {
 			switch {
-			case name == "device_uri_markup" || name == "device_complete_markup": // an address, after all: it is escaped
-				w.idp.Misbehave(sin)
-				if page := w.net.Browser().Post(t, "", app+"/oauth2/device", byCode()); hostile(page) {
-					t.Errorf("%s: %s", name, page.Body)
-				}
 			case strings.HasPrefix(name, "device_uri_"), strings.HasPrefix(name, "device_user_code_"):
 				w.idp.Misbehave(sin)
 				b := w.net.Browser()

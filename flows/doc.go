@@ -14,20 +14,28 @@
 //	redeem   the flow's own part: at most one request to the token endpoint, never repeated
 //	session  under a new id, and home by a 303 to a target that is checked again
 //
-// Flows that go through the provider's own pages are authorization_code.go and front_channel.go
-// (implicit and hybrid), which ask by authorization_request.go. What a front-channel answer says comes in a body,
-// never in an address of ours: post.go takes it, parks it sealed for half a minute, and leads the browser to the
-// callback by a GET, so that the end above is theirs too; relay.go is the page that posts a
-// fragment. Flows that need no page of the provider in this browser have pages of their own: device.go and
-// ciba.go wait for another device (waiting.go), password.go asks for a password (and basic.go takes one with a
-// request). They make attempts by newAttempt and keep, and end by establish (finish.go).
+// Flows that go through the provider's own pages are authorization_code.go and front_channel.go (implicit and
+// hybrid), which ask by authorization_request.go. What a front-channel answer says comes in a body, never in an
+// address of ours: post.go takes it, parks it sealed for half a minute, and leads the browser to the callback by
+// a GET, so that the end above is theirs too. relay.go is the page that posts a fragment.
 //
-// choose.go is the page with several logins, last.go remembers which was used, and pass.go says what of a
-// visitor's query goes on to the provider. cookies.go names the cookies of attempts. back.go decides where a browser may be
-// sent, and is the only place that does. loop.go stops logins that lead back to a login.
-// sign_out.go ends sessions here and at the provider, revoker.go the tokens that nobody holds any
-// more, and knows.go says whose sessions still count after a change of the configuration. callback_host.go carries an answer from
-// the one registered host to the host where the login began. wonderwall.go has the paths of another
+// Flows that need no page of the provider in this browser have pages of their own. They make attempts by
+// newAttempt and keep, and end by establish (finish.go).
+//
+//	device.go, ciba.go   say what is asked for, and are asked on another device
+//	waiting*.go          what both share: one record in the shared store for each login that waits, no goroutine,
+//	                     and at most one token request for each question of the browser
+//	notify.go            takes what a provider says by itself about a CIBA login (ping and push)
+//	password*.go         ask for a password; basic.go takes one with a request. lockout.go bounds wrong passwords,
+//	                     for all replicas, without locking anybody out; password_refusal.go remembers refused ones
+//	approval*.go         ask a person on their phone whether one request of theirs may pass; nobody is signed in
+//
+// Around them: choose.go is the page with several logins, last.go remembers which was used, pass.go says what of
+// a visitor's query goes on to the provider, and cookies.go names the cookies of attempts. back.go decides where
+// a browser may be sent, and is the only place that does. loop.go stops logins that lead back to a login.
+// callback_host.go carries an answer from the one registered host to the host where the login began. sign_out.go
+// ends sessions here and at the provider, revoker.go the tokens that nobody holds any more, and knows.go says
+// whose sessions still count after a change of the configuration. wonderwall.go has the paths of another
 // gateway, for those who come from there. errors.go turns a provider's failure into what people read.
 //
 // The package never validates a token and never speaks to a provider itself: that is

@@ -60,6 +60,7 @@ func reload(w http.ResponseWriter, to string) error {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Content-Type", "text/html; charset=utf-8") // of nothing, but a browser that must guess may offer to save it
 	h.Set("Refresh", "0;url="+to)
 	w.WriteHeader(http.StatusOK)
 	return nil

@@ -85,6 +85,7 @@ type Flows struct {
 	callbacks map[string]callback // by provider name; of providers with logins only
 	targets   map[origin.Origin]bool
 	budget    *budget
+	asking    asking // waiting_limits.go
 	shares    shares // of addresses in what waits to be fetched (post_share.go)
 	deps      Deps
 }
@@ -128,7 +129,7 @@ func New(c Config, d Deps) (*Flows, error) {
 	if err := f.addCallbacks(c.Callbacks); err != nil {
 		return nil, err
 	}
-	f.budget = newBudget(f.deps.Now, f.callbacks)
+	f.budget, f.asking = newBudget(f.deps.Now, f.callbacks), newAsking(f.logins)
 	return f, nil
 }
 

@@ -18,9 +18,7 @@ const callbackURL = app + "/oauth2/callback"
 var allResponseTypes = []string{"id_token", "id_token token", "code id_token", "code token", "code id_token token"}
 
 // relayed does what the script of the relay page does, which testnet's browser does not: it posts the
-
 // fragment's parameters with the page's token.
-
 func relayed(t testing.TB, b *testnet.Browser, page *testnet.Page) *testnet.Page {
 	t.Helper()
 	next := b.Post(t, page.URL.String(), relayAction(t, page), relayForm(t, page))
@@ -45,7 +43,6 @@ func relayAction(t testing.TB, page *testnet.Page) string {
 }
 
 // through opens address and goes through a relay page if one comes.
-
 func through(t testing.TB, b *testnet.Browser, address string) *testnet.Page {
 	t.Helper()
 	page := b.Open(t, address)
@@ -56,7 +53,6 @@ func through(t testing.TB, b *testnet.Browser, address string) *testnet.Page {
 }
 
 // posted begins a login at address and returns the form that the provider's page would post.
-
 func posted(t testing.TB, b *testnet.Browser, address string) url.Values {
 	t.Helper()
 	b.StopAt = func(next *url.URL) bool { return next.Path == "/oauth2/callback" }
@@ -69,14 +65,12 @@ func posted(t testing.TB, b *testnet.Browser, address string) url.Values {
 }
 
 // deliver posts a form as the provider's page does.
-
 func deliver(t testing.TB, b *testnet.Browser, form url.Values) *testnet.Page {
 	t.Helper()
 	return b.Post(t, pliant+"/authorize", callbackURL, form)
 }
 
 // noTokenInAddresses fails if anything but the state came into an address of ours.
-
 func noTokenInAddresses(t testing.TB, page *testnet.Page) {
 	t.Helper()
 	for _, hop := range page.Hops {
@@ -156,8 +150,6 @@ func TestFormPostWorksOnLoopbackWithoutTLS(t *testing.T) {
 		t.Errorf("refused: %v", b.Jar.Refused)
 	}
 }
-
-// wrong is one way in which an answer can be wrong; each must be refused before a code is used.
 
 func TestMaxAgeIsCheckedWhereItWasAsked(t *testing.T) {
 	for _, responseType := range allResponseTypes {
@@ -291,7 +283,6 @@ func TestIMP9TheEndOfAnAccessTokenWithoutRefreshIsANewLogin(t *testing.T) {
 }
 
 // whoIs returns whose session a cookie is.
-
 func (w *world) whoIs(t testing.TB, session string) *identity.Identity {
 	t.Helper()
 	r := must(http.NewRequest(http.MethodGet, app+"/", http.NoBody))(t)

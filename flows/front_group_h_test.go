@@ -150,3 +150,27 @@ func TestASilentLoginFollowsTheEndOfAFrontChannelToken(t *testing.T) {
 		}
 	})
 }
+
+// An access token that the ID token vouches for reaches userinfo as it is: what that says is the provider's.
+func TestWhatUserinfoSaysIsTheProvidersFault(t *testing.T) {
+	for sin, status := range map[string]int{
+		"P103 userinfo_other_sub": http.StatusBadGateway, "P103 userinfo_no_sub": http.StatusBadGateway, "P114 wrong_at_hash": http.StatusBadRequest,
+	} {
+		t.Run(sin, func(t *testing.T) {
+			w := newWorld(t, everyType, frontLogin("id_token token", formPost), func(p *plan) {
+				before := p.idp
+				p.idp = func(c *idp.Config) { before(c); c.Clients[0].LeanIDToken = true }
+			})
+			wrong := idp.Catalogue()[strings.Fields(sin)[1]]
+			if status == http.StatusBadRequest {
+				wrong = wrong.On(idp.Response)
+			}
+			w.idp.Misbehave(wrong.Always())
+			b := w.net.Browser()
+			expect(t, signsIn(t, b, app+"/x", "alice"), status)
+			if b.Jar.Get(app, sessionID) != "" {
+				t.Error("a session was made")
+			}
+		})
+	}
+}

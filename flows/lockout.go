@@ -106,12 +106,12 @@ func (k lockout) admit(ctx context.Context, t typed) (*strike, error) {
 		where = from.String()
 	}
 	s.known, s.own = k.key("known", user, where), k.key("own", user, where)
-	if t.proven {
-		return s, nil
-	}
 	items, err := k.store.Get(ctx, s.known)
 	if err != nil {
-		return nil, k.flows.storeError(err)
+		return nil, k.flows.storeError(err) // also if nothing is charged: what is proved could not be kept
+	}
+	if t.proven {
+		return s, nil
 	}
 	budget, rules := k.key("user", user), k.rules(ofStrangers)
 	if items[0].Version != 0 && !t.foreign {

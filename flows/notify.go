@@ -24,7 +24,8 @@ import (
 const (
 	purposeNotify seal.Purpose = "login-ciba-notify"
 
-	maxNotification = 320 << 10 // bytes: four tokens, and what else a token response holds
+	maxPing = 16 << 10  // bytes of a body: an auth_req_id, and little else
+	maxPush = 320 << 10 // four tokens, and what else a token response holds
 )
 
 func (f *Flows) expectsNotifications() bool {
@@ -51,13 +52,13 @@ func notifyKey(authReqID string) string { return sharedKey("ciba", []byte(authRe
 // notify is POST …/ciba/notify. It never asks the provider anything because of a ping: that is the next poll's, so
 // that whoever could send pings could not make us send requests (P165).
 func (f *Flows) notify(w http.ResponseWriter, r *http.Request, _ origin.Origin) error {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxNotification))
+	token, ok := bearerOf(r.Header)
+	if !ok {
+		return notBelieved() // of strangers not even the body is read
+	}
+	body, err := f.readBody(w, r)
 	if err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return &pages.Error{Code: codeBodyTooLarge}
-		}
-		return &pages.Error{Code: codeBadRequest, Detail: "The body could not be read."}
+		return err
 	}
 	n, err := readNotification(body)
 	if err != nil {
@@ -66,7 +67,7 @@ func (f *Flows) notify(w http.ResponseWriter, r *http.Request, _ origin.Origin) 
 	if n.tokens && !f.takesPushes() { // P163: whoever sends tokens that nobody waits for gets no further
 		return &pages.Error{Code: codeBadRequest, Detail: "No tokens are taken here."}
 	}
-	wait, err := f.notified(r, n.authReqID)
+	wait, err := f.notified(r.Context(), n.authReqID, token)
 	if err != nil {
 		return err
 	}
@@ -85,6 +86,22 @@ func (f *Flows) notify(w http.ResponseWriter, r *http.Request, _ origin.Origin) 
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+func (f *Flows) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	most := int64(maxPing)
+	if f.takesPushes() {
+		most = maxPush
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, &pages.Error{Code: codeBodyTooLarge}
+	case err != nil:
+		return nil, &pages.Error{Code: codeBadRequest, Detail: "The body could not be read."}
+	}
+	return body, nil
 }
 
 // notification is as much of a body as must be known before anybody is believed.
@@ -116,29 +133,28 @@ const maxAuthReqID = 8 << 10 // as much as we take when it is made
 
 // notified finds the waiting that a notification is about. A wrong token, none at all, and an id that nobody knows
 // are one answer (CIB-9, P162, P165). Tokens are compared as hashes, in constant time.
-func (f *Flows) notified(r *http.Request, authReqID string) (*waiting, error) {
-	refused := &pages.Error{Code: codeLoginRequired, Detail: "The notification token is not right.", Challenge: []string{"Bearer"}}
-	token, ok := bearerOf(r.Header)
-	if !ok {
-		return nil, refused
-	}
-	id, err := f.notifiedID(r.Context(), authReqID, token)
+func (f *Flows) notified(ctx context.Context, authReqID, token string) (*waiting, error) {
+	id, err := f.notifiedID(ctx, authReqID, token)
 	if err != nil {
 		return nil, err
 	}
 	if id == nil {
-		return nil, refused
+		return nil, notBelieved()
 	}
-	wait, err := f.loadWaiting(r.Context(), id)
+	wait, err := f.loadWaiting(ctx, id)
 	switch {
 	case errors.Is(err, errNoWaiting):
-		return nil, refused
+		return nil, notBelieved()
 	case err != nil:
 		return nil, err
 	case subtle.ConstantTimeCompare(wait.Bearer, digest(token)) != 1:
-		return nil, refused
+		return nil, notBelieved()
 	}
 	return wait, nil
+}
+
+func notBelieved() error {
+	return &pages.Error{Code: codeLoginRequired, Detail: "The notification token is not right.", Challenge: []string{"Bearer"}}
 }
 
 // notifiedID returns the id of the waiting that an auth_req_id belongs to, nil if nobody knows it.
@@ -224,8 +240,7 @@ func (f *Flows) push(ctx context.Context, w *waiting, body []byte) error {
 		if !errors.As(err, &e) || e.Kind != provider.Refused { // no error of CIBA §12
 			return badPush(err)
 		}
-		_, err = f.settle(context.WithoutCancel(ctx), w, w.judge(err))
-		return err
+		return f.settlePush(ctx, w, w.judge(err))
 	}
 	_, err = l.client.Identify(ctx, response, provider.Expect{Login: l.name, NoNonce: true, Pushed: handle})
 	if unavailable(err) {
@@ -234,7 +249,15 @@ func (f *Flows) push(ctx context.Context, w *waiting, body []byte) error {
 	if err != nil {
 		return badPush(err)
 	}
-	_, err = f.settle(context.WithoutCancel(ctx), w, outcome{status: waitReady, tokens: &response.Tokens, pushed: true})
+	return f.settlePush(ctx, w, outcome{status: waitReady, tokens: &response.Tokens, pushed: true})
+}
+
+// settlePush writes what was pushed. What could not be written is not thanked for: the provider shall send it again.
+func (f *Flows) settlePush(ctx context.Context, w *waiting, o outcome) error {
+	now, err := f.settle(context.WithoutCancel(ctx), w, o)
+	if err == nil && now.Status == waitPending {
+		err = f.storeError(errLost)
+	}
 	return err
 }
 

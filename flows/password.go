@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/flows/provider"
+	"github.com/doorward/doorward/internal/credentials"
 	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/pages"
 	"github.com/doorward/doorward/internal/secret"
@@ -73,10 +74,10 @@ type typed struct {
 	proven   bool          // the very same were right until a short while ago
 }
 
-// hopeless reports what cannot be right, so that nobody need be asked (ROP-5).
+// hopeless reports what cannot be right, so that nobody need be asked (ROP-5). A ticket is never shown to a provider.
 func (t typed) hopeless() bool {
 	for _, s := range []string{t.username, t.password.Reveal()} {
-		if s == "" || len(s) > maxTyped || !plain(s) {
+		if s == "" || len(s) > maxTyped || !plain(s) || credentials.IsTicket(s) {
 			return true
 		}
 	}

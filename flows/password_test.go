@@ -320,6 +320,13 @@ func TestTheFormIsReadStrictly(t *testing.T) {
 		if body := string(must(io.ReadAll(res.Body))(t)); res.StatusCode != 400 || strings.Contains(body+w.log.String(), "s3cret") {
 			t.Errorf("%d %s", res.StatusCode, body)
 		}
+		for _, name := range []string{"username", "password"} {
+			ticket := aliceForm()
+			ticket.Set(name, "dw1.x")
+			if res, body := w.postForm(t, signInForm, ticket); res.StatusCode != 401 {
+				t.Errorf("a ticket for a %s: %d %s", name, res.StatusCode, body)
+			}
+		}
 		if n := w.grants("password"); n > 0 {
 			t.Errorf("%d passwords were tried", n)
 		}

@@ -185,9 +185,13 @@ func (f *Flows) held(r *http.Request, here origin.Origin, l *login, id []byte) (
 // holding returns the attempts of a browser whose logins are wanted, oldest first and at most as many as
 // one browser may have. A return target that waits in the shared store is not filled in.
 func (f *Flows) holding(r *http.Request, here origin.Origin, wanted func(*login) bool) (all []*attempt) {
-	for _, c := range r.Cookies() {
+	cookies, times := r.Cookies(), make(map[string]int) // parsed once: there may be hundreds
+	for _, c := range cookies {
+		times[c.Name]++
+	}
+	for _, c := range cookies {
 		id, ok := f.attemptID(here, c.Name)
-		if !ok || len(r.CookiesNamed(c.Name)) != 1 {
+		if !ok || times[c.Name] != 1 {
 			continue
 		}
 		kept, ok := f.openAttempt(here, c.Name, c.Value)

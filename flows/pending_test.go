@@ -346,3 +346,39 @@ func TestP076SealedThingsOpenOnlyAsWhatTheyAre(t *testing.T) {
 		t.Error("a state opens as a ticket")
 	}
 }
+
+// All of these are sealed by us, so none should ever be: but what one replica of another release or another attempt has
+// sealed must not stand for this one.
+func TestAStateAndACookieMustBeOfOneAttempt(t *testing.T) {
+	w := newWorld(t, besides(Login{Name: "second", Flow: "authorization_code", Provider: "corp"}))
+	here, now := mustOrigin(t, app), time.Now().Unix()
+	id := random(idSize)
+	good := sealed{Created: now, Secret: random(secretSize), Provider: "corp", Login: "staff"}
+	s := state{Version: stateVersion, ID: id, Created: now, Provider: "corp", Login: "staff", Origin: app}
+	name := w.flows.attemptCookie(here, "staff", id)
+	for what, c := range map[string]struct {
+		change func(*sealed)
+		mine   bool
+	}{
+		"as it was":              {func(*sealed) {}, true},
+		"P092 of other provider": {func(s *sealed) { s.Provider = "other" }, false},
+		"of another login":       {func(s *sealed) { s.Login = "second" }, false},
+		"of another time":        {func(s *sealed) { s.Created-- }, false},
+		"without its secret":     {func(s *sealed) { s.Secret = nil }, false},
+	} {
+		kept := good
+		c.change(&kept)
+		r := must(http.NewRequest(http.MethodGet, app+"/", http.NoBody))(t)
+		r.AddCookie(&http.Cookie{Name: name, Value: w.flows.sealParameter(purposeAttempt, kept, bound(here, name))})
+		if a := must(w.flows.pending(r, here, s))(t); (a != nil) != c.mine {
+			t.Errorf("%s: %v", what, a != nil)
+		}
+	}
+	for what, change := range map[string]func(*state){"another version": func(s *state) { s.Version++ }, "a short id": func(s *state) { s.ID = s.ID[1:] }} {
+		odd := s
+		change(&odd)
+		if _, ok := w.flows.openState(w.flows.sealParameter(purposeState, odd, nil)); ok {
+			t.Errorf("a state of %s is taken", what)
+		}
+	}
+}

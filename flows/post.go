@@ -62,6 +62,9 @@ func (f *Flows) received(w http.ResponseWriter, r *http.Request, here origin.Ori
 	if l.front == nil { // its answers come in the address (P117)
 		return &pages.Error{Code: codeFailed, Detail: "The answer to this sign-in does not come by a form."}
 	}
+	if l.front.mode == formPost && params.Has(pages.RelayField) { // it was in a fragment, for which nobody asked (IMP-8)
+		return &pages.Error{Code: codeFailed, Detail: "The answer to this sign-in does not come by a page of ours."}
+	}
 	if l.front.mode == fragment {
 		if err := f.relayed(r, here, provider, s, params.Get(pages.RelayField)); err != nil {
 			return err
@@ -91,12 +94,11 @@ func (f *Flows) received(w http.ResponseWriter, r *http.Request, here origin.Ori
 	return f.hop(w, here, began, provider, "answer="+handle)
 }
 
-// hop sends a browser to the callback of the host where it began. A 303 is still a part of what the provider's
-// page has sent: with it come no Strict cookies, and no other host than that page's form-action allows. So
-// where either matters a page of ours goes on.
+// hop sends a browser to the callback of the host where it began. A 303 is still a part of what the page has sent
+// that posted the form, and browsers hold it to that page's form-action: to another host a page of ours goes on.
 func (f *Flows) hop(w http.ResponseWriter, here, began origin.Origin, provider, query string) error {
 	to := began.String() + f.callbacks[provider].path + "?" + query
-	if began != here || f.cookie.SameSite == http.SameSiteStrictMode {
+	if began != here {
 		return reload(w, to)
 	}
 	return redirect(w, http.StatusSeeOther, to) // never 307: the body has been read (AUT-8)

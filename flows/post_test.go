@@ -14,7 +14,6 @@ import (
 )
 
 // settled follows Refresh headers until there are none.
-
 func settled(t testing.TB, b *testnet.Browser, page *testnet.Page) *testnet.Page {
 	t.Helper()
 	for n := 0; page.Header.Get("Refresh") != "" && n < 5; n++ {
@@ -26,7 +25,6 @@ func settled(t testing.TB, b *testnet.Browser, page *testnet.Page) *testnet.Page
 }
 
 // changed returns form with one value set.
-
 func changed(form url.Values, name, value string) url.Values {
 	f := maps.Clone(form)
 	f[name] = []string{value}
@@ -34,7 +32,6 @@ func changed(form url.Values, name, value string) url.Values {
 }
 
 // unused checks that nobody was signed in, and no code used.
-
 func unused(t testing.TB, p *pliantProvider, b *testnet.Browser) {
 	t.Helper()
 	if b.Jar.Get(app, sessionID) != "" || p.grants() != 0 {
@@ -86,7 +83,6 @@ func TestP117OffMeansOff(t *testing.T) {
 }
 
 // besides adds a login.
-
 func besides(l Login) func(*plan) {
 	return func(p *plan) {
 		before := p.flows
@@ -209,7 +205,6 @@ func TestP091OfParallelFormsOneGoesOn(t *testing.T) {
 }
 
 // post is call with a form.
-
 func (w *world) post(t testing.TB, address string, form url.Values, header ...string) *http.Response {
 	t.Helper()
 	return w.postBody(t, address, form.Encode(), append([]string{"Content-Type", formMedia}, header...)...)
@@ -274,5 +269,3 @@ func TestAParkedAnswerEndsAfterThirtySeconds(t *testing.T) {
 		expect(t, deliver(t, b, form), http.StatusOK, "alice sees app.test/x")
 	})
 }
-
-// Whatever is posted, nothing panics, nobody is signed in, and no parameter is there twice.

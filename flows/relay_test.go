@@ -100,6 +100,14 @@ func TestTheRelayPageIsForBrowsersThatWait(t *testing.T) {
 	if res := w.call(t, http.MethodGet, callbackURL); res.StatusCode != http.StatusBadRequest {
 		t.Errorf("a program gets %d", res.StatusCode)
 	}
+	t.Run("a program that holds an attempt gets none either", func(t *testing.T) {
+		b := w.net.Browser()
+		b.Open(t, app+"/x")
+		name := attempts(b, app)[0]
+		if res := w.call(t, http.MethodGet, callbackURL, "Cookie", name+"="+b.Jar.Get(app, name)); res.StatusCode != http.StatusBadRequest {
+			t.Errorf("it gets %d", res.StatusCode)
+		}
+	})
 	t.Run("not of form_post", func(t *testing.T) {
 		w, _ := newPliant(t, frontLogin("id_token", formPost))
 		b := w.net.Browser()

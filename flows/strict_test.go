@@ -111,6 +111,11 @@ func TestAStrictSessionIsSeenByAnAnswerThatWasUsed(t *testing.T) {
 	if n := w.idp.Count(idp.Token); n != 1 {
 		t.Errorf("P091: %d token requests", n)
 	}
+	t.Run("a program gets no page that would load itself", func(t *testing.T) {
+		if res := w.call(t, http.MethodGet, address); res.StatusCode != http.StatusBadRequest || res.Header.Get("Refresh") != "" {
+			t.Errorf("%d, Refresh %q", res.StatusCode, res.Header.Get("Refresh"))
+		}
+	})
 	t.Run("and nothing makes a page that loads itself for ever", func(t *testing.T) {
 		page := b.Visit(t, corp+"/authorize", address+"&again=1")
 		if page.Header.Get("Refresh") != "" {

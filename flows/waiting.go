@@ -74,10 +74,14 @@ const (
 // errNoWaiting says that there is no such record (any more).
 var errNoWaiting = errors.New("flows: nothing waits under this id")
 
+// errLost says that a change lost against others too often.
+var errLost = errors.New("flows: others are always faster at this record")
+
 // waitRecord is what the shared store keeps. Names are short: there may be ten thousand.
 type waitRecord struct {
 	Version int    `json:"v"`
 	Login   string `json:"l"`
+	Issuer  string `json:"i"` // who is asked: no other is, whatever the configuration says meanwhile
 	Kind    string `json:"k"` // "device" or "ciba"
 	Status  string `json:"s"`
 	Code    string `json:"c,omitempty"` // with failed: a code of docs/errors.md
@@ -138,7 +142,7 @@ func (t *sealedTokens) tokens() identity.Tokens {
 // newWaiting begins a record that isn't stored yet.
 func newWaiting(now time.Time, id []byte, l *login, holder string, life, interval time.Duration) *waiting {
 	return &waiting{id: id, key: sharedKey("waiting", id), waitRecord: waitRecord{
-		Version: recordVersion, Login: l.name, Kind: l.waits(), Status: waitPending, Holder: digest(holder),
+		Version: recordVersion, Login: l.name, Issuer: l.client.Issuer(), Kind: l.waits(), Status: waitPending, Holder: digest(holder),
 		Created: now.UnixMilli(), Ends: now.Add(min(life, maxWaiting)).UnixMilli(), Pace: newPace(now, interval),
 	}}
 }
@@ -185,7 +189,7 @@ func (f *Flows) openWaiting(w *waiting, blob []byte) bool {
 		return false
 	}
 	l := f.byName[w.Login]
-	return l != nil && l.waits() == w.Kind // else the configuration has changed
+	return l != nil && l.waits() == w.Kind && l.client.Issuer() == w.Issuer // else the configuration has changed
 }
 
 // waits names the kind of waiting that a login has, "" if none.

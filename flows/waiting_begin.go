@@ -67,6 +67,7 @@ func (f *Flows) beginCIBA(ctx context.Context, l *login, ask cibaAsk) (*waiting,
 			return nil, err
 		}
 	}
+	began := f.deps.Now()
 	answer, err := l.client.BackchannelAuthentication(ctx, provider.CIBARequest{
 		Hint: ask.kind, HintValue: ask.hint, BindingMessage: ask.message, UserCode: ask.userCode, ACRValues: c.acr, RequestedExpiry: ask.expiry,
 		NotificationToken: bearer, Scopes: c.scopes, Signed: c.signed, Extra: c.params,
@@ -75,7 +76,7 @@ func (f *Flows) beginCIBA(ctx context.Context, l *login, ask cibaAsk) (*waiting,
 		return nil, err
 	}
 	if ask.place != "" { // a login: what an approval asks for itself would give decoys away (P167)
-		f.learnAnswer(ctx, l, answer.ExpiresIn, answer.Interval)
+		f.learnAnswer(ctx, l, answer.ExpiresIn, answer.Interval, f.deps.Now().Sub(began))
 	}
 	w := f.cibaWaiting(l, ask, answer.ExpiresIn, answer.Interval)
 	w.Handle = answer.AuthReqID.Reveal()

@@ -40,7 +40,7 @@ var beginParams = []string{"login", "rd", "attempt", "hint", "user_code"}
 
 // readBegin reads the query or the form of an endpoint of one kind. Without login the only one of that kind that acts is
 // meant; a login of any other flow is none.
-func (f *Flows) readBegin(r *http.Request, here origin.Origin, kind string, q url.Values) (*begins, error) {
+func (f *Flows) readBegin(here origin.Origin, kind string, q url.Values) (*begins, error) {
 	for _, name := range beginParams {
 		if len(q[name]) > 1 {
 			return nil, &pages.Error{Code: codeBadRequest, Detail: "The parameter " + name + " is there more than once."}
@@ -65,27 +65,39 @@ func (f *Flows) readBegin(r *http.Request, here origin.Origin, kind string, q ur
 
 // readPost reads a form that begins a login, and refuses whoever must not: a POST that another site has made
 // would begin what nobody has asked for (P184). A program that says nothing about where it comes
-// from is no browser's page.
+// from is no browser's page, and may say nothing else either.
 func (f *Flows) readPost(w http.ResponseWriter, r *http.Request, here origin.Origin, kind string) (*begins, error) {
-	program := pages.KindOf(r) == pages.Program && len(r.Header["Sec-Fetch-Site"]) == 0 && len(r.Header["Origin"]) == 0
-	if !program && !ownRequest(r, here) {
+	if !fromProgram(r) && !ownRequest(r, here) {
 		return nil, &pages.Error{Code: codeCrossSite, Detail: "A sign-in must be begun by a page of " + here.Authority() + " itself, or by a person."}
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxWaitingForm)
-	if err := r.ParseForm(); err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return nil, &pages.Error{Code: codeBodyTooLarge}
+	var form url.Values
+	if r.ContentLength != 0 || r.Header.Get("Content-Type") != "" {
+		var err error
+		if form, err = readForm(w, r, maxWaitingForm); err != nil {
+			return nil, err
 		}
-		return nil, &pages.Error{Code: codeBadRequest, Detail: "The form is not encoded correctly."}
 	}
-	b, err := f.readBegin(r, here, kind, r.PostForm)
+	b, err := f.readBegin(here, kind, form)
 	if err != nil {
 		return nil, err
 	}
-	b.hint, b.userCode = r.PostForm.Get("hint"), secret.New(r.PostForm.Get("user_code"))
+	b.hint, b.userCode = form.Get("hint"), secret.New(form.Get("user_code"))
 	record(w, b.login)
 	return b, nil
+}
+
+// readAddress is readBegin for the query of an address, in which nothing stands that is for the provider alone: it
+// would be in a history, and in the logs of others (P178).
+func (f *Flows) readAddress(r *http.Request, here origin.Origin, kind string) (*begins, url.Values, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, nil, &pages.Error{Code: codeBadRequest, Detail: "The address is not encoded correctly."}
+	}
+	if kind == kindCIBA && query.Has("user_code") {
+		return nil, nil, &pages.Error{Code: codeBadRequest, Detail: "User codes do not belong into an address. Change this one: it has been written down on its way here."}
+	}
+	b, err := f.readBegin(here, kind, query)
+	return b, query, err
 }
 
 // beginForm begins a login. What was begun before goes along, so that it is forgotten.

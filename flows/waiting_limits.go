@@ -15,7 +15,34 @@ const (
 	startWindow     = 10 * time.Minute
 	startsOfNetwork = 600    // an office behind one address, or all people behind a proxy that nobody trusts
 	startsOfAll     = 20_000 // whatever the addresses
+
+	// maxAsking is how many token requests of waiting logins are under way at a time, per provider and replica. A
+	// provider that hangs holds each for up to callTime, while all browsers keep asking.
+	maxAsking = 256
 )
+
+// asking are the places of those requests, by provider.
+type asking map[string]chan struct{}
+
+func newAsking(logins []*login) asking {
+	a := make(asking)
+	for _, l := range logins {
+		if l.waits() != "" {
+			a[l.provider] = make(chan struct{}, maxAsking)
+		}
+	}
+	return a
+}
+
+// enter takes a place if one is free. Nobody waits for one: that is what the next poll is for.
+func (a asking) enter(provider string) (leave func(), ok bool) {
+	select {
+	case a[provider] <- struct{}{}:
+		return func() { <-a[provider] }, true
+	default:
+		return nil, false
+	}
+}
 
 // mayStart counts a waiting login that is to begin. The error is an answer. The network comes first: a flood
 // from one doesn't use up what all have.

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
-	"net/url"
 
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
@@ -21,6 +20,9 @@ func (f *Flows) pageOf(w http.ResponseWriter, r *http.Request, here origin.Origi
 	}
 	if q.attempt == "" {
 		return begin(w, r, here, q, "")
+	}
+	if f.withheld(r) {
+		return reload(w, r.URL.RequestURI()) // or the session of before would outlive this login (P072)
 	}
 	a, l, err := f.waitingAttempt(r, here, q.login.waits(), q.attempt)
 	if err != nil {
@@ -41,8 +43,6 @@ func (f *Flows) pageOf(w http.ResponseWriter, r *http.Request, here origin.Origi
 	case !wait.heldBy(a.holder()):
 		return f.lost(w, r, here, q, begin, "That sign-in was begun in another browser.")
 	}
-	began := f.deps.Now()
-	due := wait.due(began)
 	done, trouble, wait, err := f.goOn(w, r, a, wait)
 	switch {
 	case err != nil:
@@ -51,8 +51,6 @@ func (f *Flows) pageOf(w http.ResponseWriter, r *http.Request, here origin.Origi
 		return f.goHome(w, done.to)
 	case wait.Status == waitUsed:
 		return f.lost(w, r, here, q, begin, "That sign-in was finished already.")
-	case due && l.ciba != nil:
-		level(r.Context(), f.deps.Now().Sub(began))
 	}
 	q.trouble = trouble
 	if l.device != nil {
@@ -75,7 +73,7 @@ func (f *Flows) lost(w http.ResponseWriter, r *http.Request, here origin.Origin,
 	case signedIn:
 		return redirect(w, http.StatusSeeOther, f.target(here, q.back))
 	case q.unsaid:
-		return redirect(w, http.StatusSeeOther, f.prefix+"/sign_in?"+url.Values{"rd": {q.back}}.Encode())
+		return redirect(w, http.StatusSeeOther, f.prefix+"/sign_in?"+queryOf(beginning{back: q.back}))
 	}
 	q.attempt = ""
 	return begin(w, r, here, q, why)
@@ -95,8 +93,12 @@ type arrival struct{ to string }
 // goOn does one step for a browser that holds a, and signs it in if the person has agreed. trouble
 // tells that the provider doesn't answer just now.
 func (f *Flows) goOn(w http.ResponseWriter, r *http.Request, a *attempt, wait *waiting) (done *arrival, trouble bool, now *waiting, err error) {
-	ctx := r.Context()
+	ctx, began := r.Context(), f.deps.Now()
+	asks := wait.Kind == kindCIBA && wait.due(began)
 	now, err = f.stepFrom(ctx, wait)
+	if err == nil && asks && now.Status != waitReady {
+		level(ctx, f.deps.Now().Sub(began))
+	}
 	if err != nil || now.Status != waitReady {
 		return nil, err == nil && now.Status == waitPending && now.Pace.Failures > 0, now, err
 	}
@@ -166,13 +168,10 @@ func (f *Flows) waitingPart(a *attempt, q *begins, w *waiting) pages.Waiting {
 	part := pages.Waiting{
 		Status: w.Status, Problem: w.Why, Trouble: q.trouble,
 		ExpiresIn: wholeSeconds(w.ends().Sub(now)), Interval: wholeSeconds(w.interval(now)),
-		Poll: f.pollPath(w.Kind, a, true), Reload: page, Again: f.beginForm(&again),
+		Poll: f.pollPath(w.Kind, a, true), Reload: page, Again: f.beginForm(&again), Other: f.otherWays(a.back),
 	}
 	if w.Status == waitReady {
 		part.Status = waitPending
-	}
-	if others := forBrowsers(f.acting()); len(others) > 1 {
-		part.Other = f.prefix + "/sign_in?" + url.Values{"rd": {a.back}}.Encode()
 	}
 	return part
 }

@@ -20,24 +20,25 @@ const (
 )
 
 // poll is GET …/device/poll and GET …/ciba/poll. Without attempt= it is about the only one that this
-// browser waits for.
+// browser waits for. It can end in a session, so no other site's page may make a browser ask, neighbours included,
+// and no image or prefetch (S17).
 func (f *Flows) poll(kind string) handler {
 	return func(w http.ResponseWriter, r *http.Request, here origin.Origin) error {
-		began := f.deps.Now()
+		if embedded(r) || !ownRequest(r, here) && (len(r.Header["Sec-Fetch-Site"]) > 0 || len(r.Header["Origin"]) > 0) {
+			return &pages.Error{Code: codeCrossSite, Detail: "How a sign-in stands is told to the pages of " + here.Authority() + " alone, and to programs."}
+		}
 		a, wait, err := f.polled(r, here, kind)
 		if err != nil {
 			return err
 		}
-		l := f.byName[a.login]
-		record(w, l)
+		record(w, f.byName[a.login])
 		if wait == nil { // the record has outlived its time
 			f.deps.Pages.JSON(w, r, http.StatusOK, waitingAnswer{Status: waitExpired, Login: a.login})
 			return nil
 		}
-		if early := wait.early(began); early > tooEarly {
+		if early := wait.early(f.deps.Now()); early > tooEarly {
 			return &pages.Error{Code: codeTooMany, Detail: "This was asked sooner than after the interval that was answered.", RetryAfter: early}
 		}
-		due := wait.due(began)
 		done, trouble, wait, err := f.goOn(w, r, a, wait)
 		switch {
 		case err != nil:
@@ -47,8 +48,6 @@ func (f *Flows) poll(kind string) handler {
 			return nil
 		case wait.Status == waitUsed:
 			return f.usedAnswer(w, r, a)
-		case due && l.ciba != nil:
-			level(r.Context(), f.deps.Now().Sub(began))
 		}
 		answer := f.waitingJSON(wait, f.pollPath(kind, a, f.several(r, here, kind, a)))
 		answer.Trouble = trouble

@@ -38,6 +38,11 @@ func (f *Flows) stepFrom(ctx context.Context, w *waiting) (*waiting, error) {
 	if !w.due(now) {
 		return w, nil
 	}
+	leave, ok := f.asking.enter(f.byName[w.Login].provider)
+	if !ok {
+		return w, nil // the next poll tries again
+	}
+	defer leave()
 	claimed := *w
 	claimed.Pace = w.Pace.asking(now)
 	if won, err := f.swap(ctx, &claimed); err != nil || !won {
@@ -48,7 +53,9 @@ func (f *Flows) stepFrom(ctx context.Context, w *waiting) (*waiting, error) {
 		return nil, err
 	}
 	o := f.ask(ctx, w)
-	o.at = later(f.deps.Now(), now.Add(levelTime))
+	if o.at = f.deps.Now(); w.Kind == kindCIBA {
+		o.at = later(o.at, now.Add(levelTime)) // no sooner than a decoy's could be (P167)
+	}
 	if o.status != waitReady {
 		return f.settle(ctx, w, o)
 	}
@@ -94,21 +101,28 @@ type outcome struct {
 	why    string           // with failed
 	err    error            // for the log
 	pace   func(p pace, now time.Time) pace
-	at     time.Time // with pending: when it was answered. No sooner than a decoy's could be (P167).
+	at     time.Time // with pending: when it was answered
 }
 
 // ask makes the one token request. A decoy is one that asks nobody (P167).
 func (f *Flows) ask(ctx context.Context, w *waiting) outcome {
+	l := f.byName[w.Login]
 	if w.Handle == "" {
+		f.askNobody(ctx, l)
 		return outcome{status: waitPending, pace: w.patience()}
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTime)
+	began := f.deps.Now()
+	asking, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	response, err := f.byName[w.Login].askToken(ctx, w)
+	response, err := l.askToken(asking, w)
 	if err == nil {
 		return outcome{status: waitReady, tokens: &response.Tokens}
 	}
-	return w.judge(err)
+	o := w.judge(err)
+	if l.ciba != nil && o.status == waitPending && o.err == nil {
+		f.learnPoll(ctx, l, f.deps.Now().Sub(began))
+	}
+	return o
 }
 
 func (l *login) askToken(ctx context.Context, w *waiting) (*provider.Response, error) {
@@ -248,7 +262,9 @@ func (f *Flows) take(ctx context.Context, id []byte, person *identity.Identity) 
 	return who, won, err
 }
 
+// takeWaiting marks w as used. Half a write would lose the tokens, so whether the caller has gone counts for nothing.
 func (f *Flows) takeWaiting(ctx context.Context, w *waiting) (won bool, err error) {
+	ctx = context.WithoutCancel(ctx)
 	used := *w
 	used.Status, used.Tokens, used.Handle = waitUsed, nil, ""
 	won, err = f.swap(ctx, &used)

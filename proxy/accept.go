@@ -76,23 +76,29 @@ func (a accept) read(line string) claim {
 		if a.token && credentials.IsTicket(token) {
 			return bearerTicket
 		}
-		return noClaim
+		return a.other(line)
 	}
 	var buf [256]byte
 	_, secret, ok, valid := credentials.Basic(line, buf[:])
 	switch {
 	case !ok:
-		return noClaim
+		return a.other(line)
 	case !valid && a.basic:
 		return brokenClaim
-	case !valid:
-		return noClaim
-	case credentials.IsTicket(secret) && a.token:
+	case valid && a.token && credentials.IsTicket(secret):
 		return basicTicket
-	case credentials.IsTicket(secret) && a.basic:
-		return brokenClaim // a ticket is never tried at a provider
+	case a.basic && credentials.HoldsTicket(line):
+		return brokenClaim // a ticket is never tried at a provider, nor a user name that is one
 	case a.basic:
 		return password
+	}
+	return a.other(line)
+}
+
+// other is what a header is that proves nothing. A ticket that stands where none counts is a broken one.
+func (a accept) other(line string) claim {
+	if a.token && credentials.HoldsTicket(line) {
+		return brokenClaim
 	}
 	return noClaim
 }

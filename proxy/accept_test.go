@@ -112,6 +112,16 @@ func TestAnAuthorizationThatTheRouteAcceptsIsJudgedByItself(t *testing.T) {
 		"two tickets":                             {"/x", []string{authorization("Bearer dw1.alice"), authorization("Bearer dw1.alice"), root}, ""},
 		"a ticket and something else":             {"/x", []string{authorization("Bearer dw1.alice"), authorization("Token x"), root}, ""},
 		"something else and a ticket":             {"/x", []string{authorization("Token x"), authorization("Bearer dw1.alice"), root}, ""},
+		"a ticket as a user name":                 {"/x", []string{authorization(basicLine("dw1.alice", "x")), root}, ""},
+		"a ticket of another scheme":              {"/x", []string{authorization("Token dw1.alice"), root}, ""},
+		"a ticket without a scheme":               {"/x", []string{authorization("dw1.alice"), root}, ""},
+		"a ticket in a list":                      {"/x", []string{authorization("Bearer eyJ, Bearer dw1.alice"), root}, ""},
+		"a ticket behind a tab":                   {"/x", []string{authorization("bEARER\tdw1.alice"), root}, "alice"},
+		"a ticket and a no-break space":           {"/x", []string{authorization("Bearer\u00a0dw1.alice"), root}, ""},
+		"a scheme in another script":              {"/x", []string{authorization("Вearer dw1.alice"), root}, ""},
+		"Basic by another alphabet":               {"/all", []string{authorization("Basic Pz8_Ojp-"), root}, ""},
+		"Basic with a space within":               {"/all", []string{authorization("Basic YTph bGljZQ=="), root}, ""},
+		"a scheme with a long s":                  {"/all", []string{authorization("Ba\u017fic YTphbGljZQ=="), root}, "root"},
 		"a bearer token of another's":             {"/x", []string{authorization("Bearer eyJ"), root}, "root"},
 		"another's password":                      {"/x", []string{authorization(basicLine("a", "b")), root}, "root"},
 		"broken Basic where none is accepted":     {"/x", []string{authorization("Basic !"), root}, "root"},
@@ -160,7 +170,7 @@ func TestAnAuthorizationThatTheRouteAcceptsIsJudgedByItself(t *testing.T) {
 
 func TestPasswordsAreAskedForOnlyWhereTheyAreAccepted(t *testing.T) {
 	a := newAcceptance(t)
-	for _, line := range []string{"Bearer dw1.alice", basicLine("a", "alice"), basicLine("a", "dw1.alice"), "Basic !"} {
+	for _, line := range []string{"Bearer dw1.alice", basicLine("dw1.alice", "alice"), basicLine("a", "alice"), basicLine("a", "dw1.alice"), "Basic !"} {
 		a.send("GET", "/cookie", authorization(line), as("alice"))
 		a.send("GET", "/public/x", authorization(line), as("alice"))
 	}
@@ -168,6 +178,8 @@ func TestPasswordsAreAskedForOnlyWhereTheyAreAccepted(t *testing.T) {
 		t.Errorf("%d and %d asked", a.tickets.asked.Load(), a.passwords.asked.Load())
 	}
 	a.send("GET", "/basic", authorization(basicLine("a", "dw1.alice")))
+	a.send("GET", "/basic", authorization(basicLine("dw1.alice", "a")))
+	a.send("GET", "/all", authorization(basicLine("dw1.alice", "a")))
 	if a.passwords.asked.Load() > 0 {
 		t.Error("a ticket was tried as a password")
 	}
@@ -278,12 +290,16 @@ func TestP027ATicketNeverGoesUpstream(t *testing.T) {
 			Name: "through", Hosts: []origin.Origin{appTest}, Path: "/through", Upstreams: c.Routes[0].Upstreams, Logins: []string{"staff"}, PassAuthorization: true,
 		})
 		d.Starters["through"] = door{}
+		c.Routes = append(c.Routes, Route{Name: "open", Hosts: []origin.Origin{appTest}, Path: "/open", Upstreams: c.Routes[0].Upstreams, Public: true, PassAuthorization: true})
 	})
 	for _, target := range []string{"/through", "/pass/x"} {
 		for _, line := range []string{"Bearer dw1.alice", "bearer   dw1.alice", basicLine("x", "dw1.alice"), basicLine("", "dw1.alice")} {
 			a.both(t, "GET", target, []string{authorization(line)}, func(l *lab, got answer) { l.passed(got).lacks(l, "Authorization") })
 		}
 		a.both(t, "GET", target, []string{authorization("Bearer eyJ"), as("alice")}, func(l *lab, got answer) { l.passed(got).one(l, "Authorization", "Bearer eyJ") })
+	}
+	for _, line := range []string{"Bearer dw1.alice", "Token dw1.alice", "dw1.alice", "Bearer x, Bearer dw1.alice", basicLine("dw1.alice", ""), basicLine("dw1.alice", "x-oauth-basic")} {
+		a.both(t, "GET", "/open", []string{authorization(line)}, func(l *lab, got answer) { l.passed(got).lacks(l, "Authorization") }) // nobody is asked there
 	}
 }
 

@@ -69,10 +69,12 @@ type gate struct {
 	login    string
 	methods  map[string]bool
 	message  *policy.Text
+	reads    reads // of the message
 	maxBody  int64
 	expires  time.Duration
 	approver Approver
 	pages    *pages.Pages
+	room     *room // of all routes
 }
 
 // approvals are those of all routes.
@@ -101,6 +103,14 @@ func newApprovals(routes []*route, c Config, d Deps) (*approvals, error) {
 	}
 	if len(all.routes) == 0 {
 		return nil, nil
+	}
+	largest := int64(0)
+	for _, a := range all.routes {
+		largest = max(largest, a.maxBody)
+	}
+	r := newRoom(largest)
+	for _, a := range all.routes {
+		a.room = r
 	}
 	return all, nil
 }
@@ -137,19 +147,27 @@ func newApproval(rt *route, c Approve, d Deps) (*gate, error) {
 	if a.message, err = policy.NewText(c.BindingMessage); err != nil {
 		return nil, fmt.Errorf("binding_message: %w", err)
 	}
+	a.reads = readsOf(a.message)
 	return a, nil
 }
 
 // of returns what the route of a request wants approved, nil if it may pass as it is. A
-// method is the same in any case: "post" is not a way past an approval of POST.
-func (all *approvals) of(rt *route, req *CanonicalRequest) *gate {
+// method is the same in any case: "post" is not a way past an approval of POST. Nor is a WebSocket, through which requests
+// pass that nobody sees; it begins by a GET, whatever the methods are.
+func (all *approvals) of(rt *route, req *CanonicalRequest) (*gate, error) {
 	if all == nil {
-		return nil
+		return nil, nil
 	}
-	if a := all.routes[rt]; a != nil && a.methods[strings.ToUpper(req.Method)] {
-		return a
+	a := all.routes[rt]
+	switch {
+	case a == nil:
+		return nil, nil
+	case req.in.Header["Upgrade"] != nil:
+		return nil, impossible("What passes through a WebSocket cannot be shown for approval.")
+	case a.methods[strings.ToUpper(req.Method)]:
+		return a, nil
 	}
-	return nil
+	return nil, nil
 }
 
 // permit is what a request has that was approved. The zero value is that of requests that need none.
@@ -158,12 +176,12 @@ type permit struct {
 	id       string
 }
 
+// needed reports whether a request had to be approved.
+func (c permit) needed() bool { return c.approver != nil }
+
 // spend uses the approval up. It is called last before forwarding: whatever happens then, a crash or an upstream
 // that cannot be reached, the request is never sent a second time.
 func (c permit) spend(ctx context.Context) error {
-	if c.approver == nil {
-		return nil
-	}
 	first, err := c.approver.Spend(ctx, c.id)
 	switch {
 	case err != nil:

@@ -267,6 +267,7 @@ func TestOnlyItsOwnPageSendsAHeldRequest(t *testing.T) {
 func TestAWebSocketAndAMachineCannotBeApproved(t *testing.T) {
 	l := payLabFor(t)
 	l.denied(l.send("GET", "/read?id=7", as("alice"), "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: x", "Sec-WebSocket-Version: 13", "Origin: https://app.test"), codeApprovalImpossible)
+	l.denied(l.send("GET", "/payments", as("alice"), "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: x", "Sec-WebSocket-Version: 13", "Origin: https://app.test"), codeApprovalImpossible)
 	l.denied(l.say("POST", "/payments", payForm, as("machine"), formType), codeAccessDenied)
 	if len(l.reading.questions())+len(l.pay.questions()) != 0 {
 		t.Error("somebody was asked")
@@ -286,7 +287,7 @@ func TestWhatTheMessageShowsIsBound(t *testing.T) {
 
 func TestAMessageThatShowsTheTimeShowsThatOfTheQuestion(t *testing.T) {
 	l := payLabFor(t)
-	now := time.Date(2026, 11, 27, 9, 30, 7, 5, time.UTC)
+	now := time.Date(2026, 11, 27, 9, 30, 7, 5_000_000, time.UTC)
 	for rt, a := range l.g.approvals.routes {
 		if rt.name == "pay" {
 			rt.now = func() time.Time { return now }

@@ -90,6 +90,7 @@ func TestHEADNeedsWhatGETNeeds(t *testing.T) {
 	if !strings.HasPrefix(a.Header.Get("Www-Authenticate"), "Approval id=") {
 		t.Errorf("%v", a.Header)
 	}
+	l.refused(l.send("HEAD", "/read?id=9", browserGet()...), http.StatusUnauthorized) // who looks for a head gets no page that waits
 	name := l.begin("GET", "/read?id=7", "", as("alice"))
 	l.reading.answer(approval.Approved)
 	l.denied(l.say("GET", "/read?id=8", "", as("alice"), approved(name)), codeApprovalMismatch)

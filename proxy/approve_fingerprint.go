@@ -14,12 +14,13 @@ import (
 
 // boundHeaders change what a request does, beside those of the content itself.
 var boundHeaders = set([]string{
-	"Destination", "Depth", "Overwrite", "If", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Range",
-	"Soapaction", "Idempotency-Key", "Prefer", "X-Amz-Target",
+	"Destination", "Depth", "Overwrite", "If", "Range", "Lock-Token", "Translate", "Slug",
+	"Soapaction", "Idempotency-Key", "X-Idempotency-Key", "Prefer", "X-Amz-Target", "X-Amz-Copy-Source", "X-Goog-Copy-Source", "X-Ms-Copy-Source",
 })
 
 func bound(name string) bool {
-	return boundHeaders[name] || strings.HasPrefix(name, "Content-") && name != "Content-Length" // as it is written down, not as it is framed
+	return boundHeaders[name] || strings.HasPrefix(name, "If-") || strings.HasPrefix(name, "Upload-") ||
+		strings.HasPrefix(name, "Content-") && name != "Content-Length" // as it is written down, not as it is framed
 }
 
 // fingerprint is of route, method, host, path, query, the headers that say what the body is or what is to be done

@@ -63,8 +63,28 @@ func fieldName(name string) (refusal string) {
 		return "The name of a field holds a control character."
 	case strings.TrimSpace(name) != name:
 		return "The name of a field begins or ends with a space."
+	case !nested(name):
+		return "The name of a field holds brackets that do not match."
 	}
 	return ""
+}
+
+// nested reports whether brackets stand as in "a[b][]". Of "a[b" PHP makes "a_b", and of "a[b]c" it makes "a[b]".
+func nested(name string) bool {
+	base, rest, ok := strings.Cut(name, "[")
+	for ok {
+		var part string
+		if part, rest, ok = strings.Cut(rest, "]"); !ok || strings.ContainsRune(part, '[') {
+			return false
+		}
+		if rest == "" {
+			return base != "" && !strings.ContainsRune(base, ']')
+		}
+		if rest, ok = strings.CutPrefix(rest, "["); !ok {
+			return false
+		}
+	}
+	return !strings.ContainsRune(base, ']')
 }
 
 // fieldNames finds fields that are said twice, in the eyes of any server in use: ASP.NET ignores case,

@@ -87,6 +87,9 @@ func (p *jsonReader) object(depth int) (any, error) {
 		if !ok {
 			return nil, errJSON
 		}
+		if strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return nil, errJSON // a reader in C ends a name at NUL
+		}
 		if folded := foldCase(name); seen[folded] {
 			return nil, &errTwice{name}
 		} else {

@@ -28,18 +28,18 @@ type demand struct {
 
 // judge decides over a request that may pass but for its approval: either it has one, or it gets an answer
 // (an error, or answered with a redirect to the page that waits).
-func (a *gate) judge(w http.ResponseWriter, req *CanonicalRequest, d Decision, named []string) (c permit, answered bool, err error) {
+func (a *gate) judge(w http.ResponseWriter, req *CanonicalRequest, d Decision, named []string, p *place) (c permit, answered bool, err error) {
 	switch {
 	case d.Outcome != Allow || d.Who == nil:
 		return c, false, d.refusal()
 	case d.Who.Machine:
 		return c, false, &pages.Error{Code: codeAccessDenied, Detail: "Only a person can approve this, and you are a machine."}
-	case req.in.Header["Upgrade"] != nil:
-		return c, false, impossible("What passes through a WebSocket cannot be shown for approval.")
+	case beforehand(req.in.Header):
+		return c, false, impossible("Nobody is asked about what a browser loads beforehand.")
 	case len(named) > 1:
 		return c, false, &pages.Error{Code: codeBadRequest, Detail: "The request names several approvals."}
 	}
-	q, err := a.demand(w, req, d.Who)
+	q, err := a.demand(w, req, d.Who, p)
 	if err != nil {
 		return c, false, err
 	}
@@ -56,18 +56,20 @@ func (a *gate) judge(w http.ResponseWriter, req *CanonicalRequest, d Decision, n
 	return permit{}, answered, err
 }
 
+// beforehand reports whether a browser guesses that somebody may come here: no phone rings for that.
+func beforehand(h http.Header) bool {
+	return h["Sec-Purpose"] != nil || h["Purpose"] != nil || h["X-Purpose"] != nil || h["X-Moz"] != nil
+}
+
 // demand reads what is to be approved.
-func (a *gate) demand(w http.ResponseWriter, req *CanonicalRequest, who *identity.Identity) (*demand, error) {
-	body, err := readBody(w, req.in, a.maxBody)
+func (a *gate) demand(w http.ResponseWriter, req *CanonicalRequest, who *identity.Identity, p *place) (*demand, error) {
+	body, err := readBody(w, req.in, a.maxBody, p)
 	if err != nil {
 		return nil, err
 	}
 	q := &demand{gate: a, w: w, req: req, who: who, body: body}
 	refusal := ""
-	if q.fields, refusal = readFields(req.in.Header, req.Query, body, a.message.Reads("form"), a.message.Reads("json")); refusal == "" && a.message.Reads("request.query") {
-		refusal = onceInQuery(req.Query)
-	}
-	if refusal != "" {
+	if q.fields, refusal = a.reads.fields(req.in.Header, req.Query, body); refusal != "" {
 		return nil, impossible(refusal)
 	}
 	q.fingerprint = fingerprint(a.route.name, req, body)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -146,11 +147,17 @@ type payLab struct {
 
 const payMessage = `"PAY-" + (has(form.amount) ? form.amount : json.amount)`
 
-func newPayLab(t testing.TB) *payLab {
+// newPayLab is in front of E, or of other upstreams.
+func newPayLab(t testing.TB, upstreams ...*url.URL) *payLab {
 	t.Helper()
 	newPhones := func() *phones { return &phones{kept: map[string]*phoned{}} }
 	l := &payLab{pay: newPhones(), other: newPhones(), upload: newPhones(), reading: newPhones()}
 	l.lab = newLabOf(t, func(c *Config, d *Deps) {
+		if upstreams != nil {
+			for i := range c.Routes {
+				c.Routes[i].Upstreams = upstreams
+			}
+		}
 		d.Approvers = map[string]Approver{}
 		add := func(name, path, message string, to *phones, methods ...string) {
 			c.Routes = append(c.Routes, Route{
@@ -167,9 +174,9 @@ func newPayLab(t testing.TB) *payLab {
 	return l
 }
 
-func payLabFor(t *testing.T) *payLab {
+func payLabFor(t *testing.T, upstreams ...*url.URL) *payLab {
 	t.Helper()
-	l := newPayLab(t)
+	l := newPayLab(t, upstreams...)
 	l.T = t
 	return l
 }

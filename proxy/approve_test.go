@@ -10,6 +10,7 @@ import (
 
 	"github.com/doorward/doorward/internal/approval"
 	"github.com/doorward/doorward/internal/origin"
+	"github.com/doorward/doorward/proxy/policy"
 )
 
 func TestAProgramIsToldWhatToDoAndItsRequestGoesThroughOnce(t *testing.T) {
@@ -219,6 +220,26 @@ func TestAHeldRequestIsJudgedAnewByTheRulesOfThen(t *testing.T) {
 	l.refused(l.say("POST", page, "", browserPost("https://app.test"+page)...), http.StatusNotFound)
 }
 
+func TestWhoMayNotGoThereAnyMoreFindsNoApprovalOfTheirs(t *testing.T) {
+	l := payLabFor(t)
+	page := l.say("POST", "/payments", payForm, browserPost("https://app.test/form")...).location()
+	name := l.begin("POST", "/payments", "amount=7", as("alice"), formType)
+	l.pay.answer(approval.Approved)
+	for rt := range l.g.approvals.routes { // as after a reload
+		if rt.name == "pay" {
+			rt.policy = must(policy.New([]policy.Rule{{Groups: []string{"nobody"}}}))
+		}
+	}
+	if s := l.pollStatus(name, as("alice")); s != "404 "+codeAttemptUnknown {
+		t.Error(s)
+	}
+	l.refused(l.say("POST", page, "", browserPost("https://app.test"+page)...), http.StatusNotFound)
+	l.denied(l.say("POST", "/payments", "amount=7", as("alice"), formType, approved(name)), codeAccessDenied)
+	if len(l.pay.questions()) != 2 {
+		t.Error("somebody was asked again")
+	}
+}
+
 func TestApproveIsCheckedAtStart(t *testing.T) {
 	for name, change := range map[string]func(*Route, *Deps){
 		"a public route":              func(rt *Route, _ *Deps) { rt.Public, rt.Logins = true, nil },
@@ -265,5 +286,15 @@ func TestRoutesWithoutApproveCostNothing(t *testing.T) {
 	g.approvals = newPayLab(t).g.approvals // of other routes
 	if with := testing.AllocsPerRun(1000, serving(g)); with > without {
 		t.Errorf("%v allocations, and %v where another route has approve", without, with)
+	}
+}
+
+func TestNobodyIsAskedAboutWhatABrowserLoadsBeforehand(t *testing.T) {
+	l := payLabFor(t)
+	for _, line := range []string{"Sec-Purpose: prefetch;prerender", "Purpose: prefetch", "X-Purpose: preview", "X-Moz: prefetch"} {
+		l.denied(l.send("GET", "/read?id=7", append(browserGet(), line)...), codeApprovalImpossible)
+	}
+	if n := len(l.reading.questions()); n != 0 {
+		t.Errorf("asked %d times", n)
 	}
 }

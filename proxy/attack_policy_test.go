@@ -116,7 +116,7 @@ func TestP207WhatNobodyAllowsIsRefused(t *testing.T) {
 	}
 	f := &forwarder{}
 	for _, o := range []Outcome{Deny, Unavailable, Login, Outcome(99), Outcome(-1)} {
-		if err := f.forward(nil, nil, nil, Decision{Outcome: o}, nil); err == nil {
+		if err := f.forward(nil, nil, nil, Decision{Outcome: o}, nil, permit{}); err == nil {
 			t.Errorf("%s is forwarded", o)
 		}
 	}

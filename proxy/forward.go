@@ -13,6 +13,7 @@ import (
 // forwarder sends requests upstream through [httputil.ReverseProxy].
 type forwarder struct {
 	transport http.RoundTripper
+	once      http.RoundTripper // never sends anything a second time
 	buffers   *buffers
 	errorLog  *log.Logger
 	pages     *pages.Pages
@@ -24,6 +25,7 @@ type forwarder struct {
 func newForwarder(c Config, d Deps) (f forwarder, err error) {
 	f = forwarder{
 		transport: d.Transport,
+		once:      d.Transport,
 		buffers:   newBuffers(),
 		errorLog:  newErrorLog(d.Log),
 		pages:     d.Pages,
@@ -32,7 +34,9 @@ func newForwarder(c Config, d Deps) (f forwarder, err error) {
 		log:       d.Log,
 	}
 	if f.transport == nil {
-		f.transport, err = newLane(socketsOf(c.Routes))
+		sockets := socketsOf(c.Routes)
+		f.once = newOnce(sockets)
+		f.transport, err = newLane(sockets)
 	}
 	return f, err
 }
@@ -54,8 +58,9 @@ type visit struct {
 }
 
 // forward sends what was judged to the upstream. The decision must be an Allow: that it is
-// a parameter, and nothing else leads here, is what keeps a request from falling through.
-func (f *forwarder) forward(w http.ResponseWriter, req *CanonicalRequest, rt *route, d Decision, tokens *identity.Tokens) error {
+// a parameter, and nothing else leads here, is what keeps a request from falling through. An
+// approval is used up when nothing but the upstream can fail any more.
+func (f *forwarder) forward(w http.ResponseWriter, req *CanonicalRequest, rt *route, d Decision, tokens *identity.Tokens, approved permit) error {
 	if d.Outcome != Allow {
 		return d.refusal()
 	}
@@ -69,12 +74,19 @@ func (f *forwarder) forward(w http.ResponseWriter, req *CanonicalRequest, rt *ro
 			return &pages.Error{Code: codeCredentialRefused, Err: err}
 		}
 	}
+	transport := f.transport
+	if approved.needed() {
+		transport = f.once
+		if err := approved.spend(req.in.Context()); err != nil {
+			return err // 409, 503
+		}
+	}
 	v.reply = reply{ResponseWriter: w, visit: v, cookies: w.Header()["Set-Cookie"]}
 	v.proxy = httputil.ReverseProxy{
 		Rewrite:        v.rewrite,
 		ModifyResponse: v.modifyResponse,
 		ErrorHandler:   v.fail,
-		Transport:      f.transport,
+		Transport:      transport,
 		BufferPool:     f.buffers,
 		ErrorLog:       f.errorLog,
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/doorward/doorward/internal/pages"
 )
@@ -15,25 +16,28 @@ import (
 type held struct {
 	Method string              `json:"m"`
 	Target string              `json:"t"` // canonical
-	Header map[string][]string `json:"h"`
+	Header map[string][][]byte `json:"h"` // a value need not be UTF-8, which a text of JSON must be
 	Body   []byte              `json:"b"`
 }
 
-// keptHeaders are kept of a held request, beside those that are bound. Applications compare Origin and Referer
-// to know their own forms.
-var keptHeaders = []string{"Accept", "Accept-Language", "Origin", "Referer"}
+// keptHeaders are kept of a held request, beside those that are bound. Applications look at Origin, Referer and
+// Sec-Fetch-Site to know their own forms: those of our page would make the form of a neighbouring
+// host one of theirs.
+var keptHeaders = set([]string{
+	"Accept", "Accept-Language", "Origin", "Referer", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "X-Requested-With",
+})
+
+func keeps(name string) bool { return bound(name) || keptHeaders[name] }
 
 // hold writes a request down for an Approver to keep.
 func hold(req *CanonicalRequest, body []byte) []byte {
-	h := held{Method: req.Method, Target: req.Target(), Header: make(map[string][]string), Body: body}
+	h := held{Method: req.Method, Target: req.Target(), Header: make(map[string][][]byte), Body: body}
 	for name, values := range req.in.Header {
-		if bound(name) {
-			h.Header[name] = values
+		if !keeps(name) {
+			continue
 		}
-	}
-	for _, name := range keptHeaders {
-		if values := req.in.Header[name]; values != nil {
-			h.Header[name] = values
+		for _, v := range values {
+			h.Header[name] = append(h.Header[name], []byte(v))
 		}
 	}
 	text, err := json.Marshal(h)
@@ -61,13 +65,15 @@ func (h held) request(now *http.Request) (*http.Request, error) {
 	r := now.Clone(now.Context())
 	r.Method, r.RequestURI, r.URL = h.Method, h.Target, u
 	for name := range r.Header {
-		if bound(name) {
+		if keeps(name) {
 			delete(r.Header, name)
 		}
 	}
 	delete(r.Header, "Content-Length")
 	for name, values := range h.Header {
-		r.Header[name] = values
+		for _, v := range values {
+			r.Header[name] = append(r.Header[name], string(v))
+		}
 	}
 	r.Form, r.PostForm, r.MultipartForm = nil, nil, nil
 	putBody(r, h.Body)
@@ -95,7 +101,8 @@ func (g *Gateway) resume(w http.ResponseWriter, now *CanonicalRequest, h held, n
 }
 
 // away is the ResponseWriter of an answer to a request that was made at another address than the browser's
-// own: it completes a relative Location.
+// own: it completes what the browser would complete by the wrong address, a relative Location and the
+// path of a cookie that names none (RFC 6265 §5.1.4).
 type away struct {
 	http.ResponseWriter
 	target *url.URL
@@ -111,5 +118,23 @@ func (a *away) WriteHeader(status int) {
 			h.Set("Location", a.target.ResolveReference(u).String())
 		}
 	}
+	for i, line := range h["Set-Cookie"] {
+		h["Set-Cookie"][i] = withPath(line, a.target.EscapedPath())
+	}
 	a.ResponseWriter.WriteHeader(status)
+}
+
+// withPath gives a cookie the path that it would have had by its own address.
+func withPath(cookie, target string) string {
+	_, attributes, _ := strings.Cut(cookie, ";")
+	path := ""
+	for attribute := range strings.SplitSeq(attributes, ";") {
+		if name, value, _ := strings.Cut(attribute, "="); strings.EqualFold(strings.TrimSpace(name), "path") {
+			path = strings.TrimSpace(value) // the last one counts
+		}
+	}
+	if strings.HasPrefix(path, "/") {
+		return cookie
+	}
+	return cookie + "; Path=" + target[:max(1, strings.LastIndexByte(target, '/'))]
 }

@@ -92,7 +92,7 @@ type Deps struct {
 	Now       func() time.Time // nil = time.Now
 	Log       *slog.Logger
 	Streams   Streams           // ends what lasts longer than its session; nil = nothing does
-	Transport http.RoundTripper // nil = tuned transport of our own; tests over memory
+	Transport http.RoundTripper // nil = tuned transports of our own; tests over memory. It must not repeat approved requests
 }
 
 // Gateway is the inbound side: an http.Handler. It never changes after [New]; a reload
@@ -209,18 +209,21 @@ func (g *Gateway) pass(w http.ResponseWriter, req *CanonicalRequest, approval []
 		return d.refusal() // 403, 503
 	}
 	var approved permit
-	if a := g.approvals.of(route, req); a != nil {
+	a, err := g.approvals.of(route, req)
+	if err != nil {
+		return err // 400
+	}
+	if a != nil {
+		p := a.room.place(d.Who)
+		defer p.leave()
 		var answered bool
-		if approved, answered, err = a.judge(w, req, d, approval); answered || err != nil {
-			return err // 303; 400, 401, 403, 409, 413, 503
+		if approved, answered, err = a.judge(w, req, d, approval, p); answered || err != nil {
+			return err // 303; 400, 401, 403, 409, 413, 429, 503
 		}
 	}
 	tokens, err := route.credential(req.in.Context(), d) // 401, 502, 503; never forwards without
 	if err != nil {
 		return err
 	}
-	if err := approved.spend(req.in.Context()); err != nil {
-		return err // 409, 503
-	}
-	return g.proxy.forward(w, req, route, d, tokens)
+	return g.proxy.forward(w, req, route, d, tokens, approved) // 409, 502, 503
 }

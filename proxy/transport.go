@@ -33,6 +33,19 @@ func newLane(sockets map[string]string) (http.RoundTripper, error) {
 	}, wire.Deps{Fallback: newTransport(sockets), Dial: newDial(sockets).context})
 }
 
+// newOnce makes the way of requests that were approved: each over a connection of its own, and over HTTP/1.1.
+// package wire and http.Transport send a request again if a connection that was used before closes before the
+// answer, also a POST with an Idempotency-Key; HTTP/2 does so if the upstream resets the stream. Nobody knows then whether the
+// first one was read, and one consent is good for one request.
+func newOnce(sockets map[string]string) *http.Transport {
+	t := newTransport(sockets)
+	t.DisableKeepAlives = true
+	t.ForceAttemptHTTP2 = false
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	return t
+}
+
 // newTransport uses no proxy of the environment, asks for no compression of its own, and
 // follows no redirects (a RoundTripper never does).
 func newTransport(sockets map[string]string) *http.Transport {

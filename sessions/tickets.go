@@ -9,7 +9,7 @@ import (
 
 // Tickets knows callers who bring their ticket in Authorization and not in a cookie (CONTRACT §6):
 // curl, a credential helper of git, a kubectl plugin. It is the same session as the cookie's, by
-// the same lookup, and counts on the same host only. It sets no cookie and takes none back.
+// the same lookup, and counts where that counts: on the same host, or in the same Cookie.Domain. It sets no cookie and takes none back.
 type Tickets struct{ k *Keeper }
 
 // Tickets returns who answers for tickets. In cookie mode there are none, and nobody is known.

@@ -2,32 +2,23 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/cookiejar"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/doorward/doorward/internal/credentials"
 	"github.com/doorward/doorward/internal/secret"
 )
 
-const (
-	ticketPrefix = "dw1."
-	maxAnswer    = 64 << 10
-	pollTimeout  = time.Minute // the gateway may wait half a minute for its provider
-	longestPoll  = time.Minute // between two polls, whatever the gateway says
-)
+const longestPoll = time.Minute // between two polls, whatever the gateway says
 
 func loginCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -41,8 +32,7 @@ func loginCommand() *cobra.Command {
 	}
 	var o loginOptions
 	cmd.Flags().StringVar(&o.login, "login", "", "name of the login, where the gateway has several of the flow device")
-	cmd.Flags().StringVar(&o.prefix, "prefix", "/oauth2", "listen.prefix of the gateway")
-	cmd.Flags().StringVar(&o.caFile, "ca-file", "", "further roots that the gateway's certificate may be from, as PEM")
+	o.flags(cmd)
 	cmd.Flags().BoolVar(&o.noQR, "no-qr", false, "show no QR code")
 	cmd.RunE = runs(func(cmd *cobra.Command, args []string) error {
 		o.out = cmd.ErrOrStderr()
@@ -57,10 +47,10 @@ func loginCommand() *cobra.Command {
 }
 
 type loginOptions struct {
-	login, prefix, caFile string
-	noQR, qr              bool
-	dial                  func(ctx context.Context, network, address string) (net.Conn, error) // nil = over the network; tests over memory
-	out                   io.Writer // for people: stdout is for what is handed out
+	clientOptions
+	login    string
+	noQR, qr bool
+	out      io.Writer // for people: stdout is for what is handed out
 }
 
 // deviceAnswer is CONTRACT §5's answer to POST …/device and GET …/device/poll.
@@ -82,7 +72,7 @@ func loginAt(ctx context.Context, target, dir string, o loginOptions) error {
 	if err != nil {
 		return err
 	}
-	g, err := newGatewayClient(at, o)
+	g, err := newGatewayClient(at, o.clientOptions)
 	if err != nil {
 		return err
 	}
@@ -108,124 +98,6 @@ func loginAt(ctx context.Context, target, dir string, o loginOptions) error {
 	}
 	fmt.Fprintf(o.out, "Signed in to %s. The ticket is in %s; doorward token %[1]s hands it out.\n", t.Origin, path)
 	return nil
-}
-
-// gatewayURL reads where to sign in. A ticket is as good as a password, so it goes over TLS or stays on this machine.
-func gatewayURL(target string) (*url.URL, error) {
-	if !strings.Contains(target, "://") {
-		target = "https://" + target
-	}
-	u, err := url.Parse(target)
-	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
-		return nil, fmt.Errorf("%q is no address of a site; write it as https://app.example.com", target)
-	}
-	if ip := net.ParseIP(u.Hostname()); u.Scheme == "http" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("%s: over plain http everybody on the way could read the ticket; https is needed", u.Host)
-	}
-	u.Fragment = ""
-	return u, nil
-}
-
-// gatewayClient speaks to one gateway as a browser without a screen would.
-type gatewayClient struct {
-	at     *url.URL
-	client *http.Client
-}
-
-func newGatewayClient(at *url.URL, o loginOptions) (*gatewayClient, error) {
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		return nil, err
-	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	if o.dial != nil {
-		transport.DialContext = o.dial
-	}
-	if o.caFile != "" {
-		pem, err := os.ReadFile(o.caFile)
-		if err != nil {
-			return nil, err
-		}
-		roots, err := x509.SystemCertPool()
-		if err != nil {
-			roots = x509.NewCertPool()
-		}
-		if !roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s holds no certificate", o.caFile)
-		}
-		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	}
-	return &gatewayClient{at: at, client: &http.Client{
-		Jar: jar, Transport: transport, Timeout: pollTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
-}
-
-// tooFast is the answer to a poll that came too early.
-type tooFast struct{ wait time.Duration }
-
-func (tooFast) Error() string { return "too many requests" }
-
-// gone marks a failure that may pass: the gateway or the network is away for a moment.
-type gone struct{ error }
-
-// ask sends one request below the gateway's origin and reads the JSON that comes back.
-func (g *gatewayClient) ask(ctx context.Context, method, path string, form url.Values) (a deviceAnswer, body []byte, err error) {
-	to, err := g.at.Parse(path)
-	if err != nil || to.Host != g.at.Host || to.Scheme != g.at.Scheme {
-		return a, nil, fmt.Errorf("%s names an address that is not its own", g.at.Host)
-	}
-	var content io.Reader
-	if form != nil {
-		content = strings.NewReader(form.Encode())
-	}
-	r, err := http.NewRequestWithContext(ctx, method, to.String(), content)
-	if err != nil {
-		return a, nil, err
-	}
-	r.Header.Set("Accept", "application/json")
-	r.Header.Set("User-Agent", "doorward/"+version)
-	if form != nil {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	res, err := g.client.Do(r)
-	if err != nil {
-		return a, nil, gone{fmt.Errorf("no answer from %s: %w", g.at.Host, err)}
-	}
-	defer res.Body.Close()
-	if body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer)); err != nil {
-		return a, nil, gone{fmt.Errorf("%s: the answer breaks off: %w", g.at.Host, err)}
-	}
-	if res.StatusCode >= http.StatusBadRequest || res.StatusCode < http.StatusOK || res.StatusCode >= http.StatusMultipleChoices {
-		return a, nil, refusedBy(g.at, res, body)
-	}
-	if err := json.Unmarshal(body, &a); err != nil {
-		return a, nil, fmt.Errorf("%s answers with something that is no JSON: is there a Doorward with %s?", g.at.Host, path)
-	}
-	return a, body, nil
-}
-
-// refusedBy makes an error of an answer that is none of success.
-func refusedBy(at *url.URL, res *http.Response, body []byte) error {
-	var p struct {
-		Title, Detail, Code, Reference string
-	}
-	_ = json.Unmarshal(body, &p) // without a problem document the status has to do
-	wait, _ := strconv.Atoi(res.Header.Get("Retry-After"))
-	pause := time.Duration(max(wait, 1)) * time.Second
-	err := fmt.Errorf("%s answers %d", at.Host, res.StatusCode)
-	if p.Code != "" {
-		err = fmt.Errorf("%s answers %d: %s (%s; %s)", at.Host, res.StatusCode, printable(p.Detail), printable(p.Code), printable(p.Reference))
-	}
-	switch {
-	case res.StatusCode == http.StatusTooManyRequests && res.Request.Method == http.MethodGet:
-		return tooFast{min(pause, longestPoll)}
-	case res.StatusCode >= http.StatusInternalServerError && res.StatusCode != http.StatusNotImplemented:
-		return gone{err}
-	case res.StatusCode == http.StatusNotFound && p.Code == "no_route":
-		return fmt.Errorf("%w; does it have a login of the flow device?", err)
-	}
-	return err
 }
 
 // await polls until the sign-in has ended, well or not.
@@ -277,10 +149,10 @@ func (g *gatewayClient) await(ctx context.Context, o loginOptions, begun deviceA
 
 // ticket reads what the gateway has set as its session.
 func (g *gatewayClient) ticket(ctx context.Context, prefix string) (*ticket, error) {
-	t := &ticket{Origin: g.at.Scheme + "://" + g.at.Host, Created: time.Now().UTC().Truncate(time.Second)}
+	t := &ticket{Origin: siteOf(g.at), Created: time.Now().UTC().Truncate(time.Second)}
 	for _, c := range g.client.Jar.Cookies(g.at) {
-		if strings.HasPrefix(c.Value, ticketPrefix) {
-			t.value = secret.New(c.Value)
+		if credentials.IsTicket(c.Value) {
+			t.Cookie, t.value = c.Name, secret.New(c.Value)
 		}
 	}
 	if t.value.IsZero() {

@@ -83,7 +83,7 @@ func signIn(t *testing.T, prefix string, script ...string) (s *scripted, dir, sa
 	net.Serve(t, "localhost:4180", s)
 	var out bytes.Buffer
 	dir = t.TempDir()
-	err = loginAt(t.Context(), "http://localhost:4180/git/repo?x=1", dir, loginOptions{login: "tv", prefix: prefix, out: &out, dial: net.Dial})
+	err = loginAt(t.Context(), "http://localhost:4180/git/repo?x=1", dir, loginOptions{clientOptions: clientOptions{prefix: prefix, dial: net.Dial}, login: "tv", out: &out})
 	return s, dir, out.String(), err
 }
 
@@ -179,7 +179,7 @@ func TestWhatAServerSaysDoesNotSteerTheTerminal(t *testing.T) {
 func tickets(t *testing.T, ends time.Time) (dir string, kept *ticket) {
 	t.Helper()
 	dir = t.TempDir()
-	content, _ := json.Marshal(ticketFile{"https://git.test", handedOut, ends.Add(-time.Hour), ends})
+	content, _ := json.Marshal(ticketFile{"https://git.test", "__Host-doorward", handedOut, ends.Add(-time.Hour), ends})
 	if err := os.WriteFile(ticketPath(dir, "https://git.test"), content, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -206,6 +206,8 @@ func TestATicketIsHandedOutAsItIsWanted(t *testing.T) {
 		{"the only one", hand(printToken, "", "", ""), handedOut + "\n"},
 		{"header", hand(printHeader, "git.test", "", ""), "Authorization: Bearer " + handedOut + "\n"},
 		{"git get", hand(helpGit, "get", "protocol=https\nhost=git.test\npath=x\n\n", ""), "username=doorward\npassword=" + handedOut + "\n"},
+		{"written in another way", hand(printToken, "HTTPS://Git.Test.:443/repo#x", "", ""), handedOut + "\n"},
+		{"git get, another port", hand(helpGit, "get", "protocol=https\nhost=git.test:8443\n\n", ""), ""},
 		{"git get, another host", hand(helpGit, "get", "protocol=https\nhost=other.test\n\n", ""), ""},
 		{"git get, in the clear", hand(helpGit, "get", "protocol=http\nhost=git.test\n\n", ""), "error: git.test: over plain http everybody on the way could read the ticket; https is needed"},
 		{"git store", hand(helpGit, "store", "protocol=https\nhost=git.test\nusername=u\npassword=p\n\n", ""), ""},

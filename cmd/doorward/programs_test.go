@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/doorward/doorward/demo/idp"
@@ -146,4 +149,77 @@ func basic(name, password string) string {
 	r := &http.Request{Header: http.Header{}}
 	r.SetBasicAuth(name, password)
 	return r.Header.Get("Authorization")
+}
+
+// h2 serves what a running gateway serves over HTTP/2 too, and returns a client that speaks nothing else.
+func (s *stack) h2() (at string, client *http.Client) {
+	s.t.Helper()
+	s.write(s.toml)
+	handler := make(chan http.Handler, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		done <- serve(ctx, s.options(), s.log, nil, func(public http.Handler) http.Handler { handler <- public; return public })
+	}()
+	s.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			s.t.Errorf("serve ended with %v", err)
+		}
+	})
+	server := httptest.NewUnstartedServer(<-handler)
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
+	s.t.Cleanup(server.Close)
+	only := new(http.Protocols)
+	only.SetUnencryptedHTTP2(true)
+	tr := &http.Transport{Protocols: only}
+	s.t.Cleanup(tr.CloseIdleConnections)
+	return server.URL, &http.Client{Transport: tr}
+}
+
+func TestP170FiftyWrongPasswordsOverHTTP2AreFewCallsWhateverForwardedHeadersSay(t *testing.T) {
+	s := newStack(t, "")
+	s.toml += strings.NewReplacer("%ORIGIN%", `"`+s.origin+`"`, "%APP%", `"`+s.app.URL+`"`).Replace(programs)
+	at, client := s.h2()
+	statuses := make([]int, 50)
+	var all sync.WaitGroup
+	for n := range statuses {
+		all.Go(func() { // as streams of one connection
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at+"/git/x", nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			r.Host = strings.TrimPrefix(s.origin, "http://")
+			r.Header.Set("Authorization", basic("alice", fmt.Sprint("guess ", n)))
+			for _, name := range []string{"X-Forwarded-For", "X-Real-Ip", "X-Client-Ip", "Cf-Connecting-Ip"} {
+				r.Header.Set(name, fmt.Sprint("203.0.113.", n))
+			}
+			r.Header.Set("Forwarded", fmt.Sprint("for=203.0.113.", n))
+			res, err := client.Do(r)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = res.Body.Close()
+			if statuses[n] = res.StatusCode; res.ProtoMajor != 2 {
+				t.Errorf("spoken over %s", res.Proto)
+			}
+		})
+	}
+	all.Wait()
+	for _, status := range statuses {
+		if status != http.StatusUnauthorized && status != http.StatusTooManyRequests {
+			t.Errorf("%v", statuses)
+			break
+		}
+	}
+	if n := s.idp.Count(idp.Token); n == 0 || n > 5 {
+		t.Errorf("the provider was asked %d times: %v", n, statuses)
+	}
+	if n := len(s.app.requests()); n > 0 {
+		t.Errorf("%d requests reached the app", n)
+	}
 }

@@ -11,12 +11,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/doorward/doorward/internal/credentials"
 	"github.com/doorward/doorward/internal/secret"
 )
 
 // ticket is a session at one gateway, for programs. No token of a provider is in it.
 type ticket struct {
 	Origin  string
+	Cookie  string // as which the gateway has set it
 	Created time.Time
 	Ends    time.Time // at the latest; the gateway may end it before
 	value   secret.String
@@ -25,6 +27,7 @@ type ticket struct {
 // ticketFile is how a ticket lies on disk.
 type ticketFile struct {
 	Origin  string    `json:"origin"`
+	Cookie  string    `json:"cookie"`
 	Ticket  string    `json:"ticket"`
 	Created time.Time `json:"created_at"`
 	Ends    time.Time `json:"ends_at"`
@@ -54,7 +57,7 @@ func (t *ticket) keep(dir string) (path string, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
-	content, err := json.MarshalIndent(ticketFile{t.Origin, t.value.Reveal(), t.Created, t.Ends}, "", "  ")
+	content, err := json.MarshalIndent(ticketFile{t.Origin, t.Cookie, t.value.Reveal(), t.Created, t.Ends}, "", "  ")
 	if err != nil {
 		return "", err
 	}
@@ -73,14 +76,23 @@ func (t *ticket) keep(dir string) (path string, err error) {
 
 // readTicket returns the ticket for the site of target; with "" the only one there is.
 func readTicket(dir, target string, now time.Time) (*ticket, error) {
-	path, name := "", "any site"
+	t, _, err := findTicket(dir, target)
+	if err == nil && !now.Before(t.Ends) {
+		return nil, fmt.Errorf("%w: the one for %s has ended; get another: doorward login %[2]s", errNoTicket, t.Origin)
+	}
+	return t, err
+}
+
+// findTicket is readTicket for a ticket that may have ended. It returns its file too.
+func findTicket(dir, target string) (t *ticket, path string, err error) {
+	name := "any site"
 	if target == "" {
 		found, err := filepath.Glob(filepath.Join(dir, "*.json"))
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		if len(found) > 1 {
-			return nil, fmt.Errorf("there are tickets for %d sites: say which one", len(found))
+			return nil, "", fmt.Errorf("there are tickets for %d sites: say which one", len(found))
 		}
 		if len(found) == 1 {
 			path = found[0]
@@ -88,23 +100,21 @@ func readTicket(dir, target string, now time.Time) (*ticket, error) {
 	} else {
 		at, err := gatewayURL(target)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		name = at.Scheme + "://" + at.Host
+		name = siteOf(at)
 		path = ticketPath(dir, name)
 	}
-	t, err := openTicket(path)
+	t, err = openTicket(path)
 	switch {
 	case path == "" || errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%w for %s; get one: doorward login %s", errNoTicket, name, at(name))
+		return nil, "", fmt.Errorf("%w for %s; get one: doorward login %s", errNoTicket, name, at(name))
 	case err != nil:
-		return nil, err
+		return nil, "", err
 	case target != "" && t.Origin != name:
-		return nil, fmt.Errorf("%s holds a ticket for %s", path, t.Origin)
-	case !now.Before(t.Ends):
-		return nil, fmt.Errorf("%w: the one for %s has ended; get another: doorward login %[2]s", errNoTicket, t.Origin)
+		return nil, "", fmt.Errorf("%s holds a ticket for %s", path, t.Origin)
 	}
-	return t, nil
+	return t, path, nil
 }
 
 func at(name string) string {
@@ -131,8 +141,8 @@ func openTicket(path string) (*ticket, error) {
 	if err := json.NewDecoder(f).Decode(&kept); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if u, err := url.Parse(kept.Origin); err != nil || u.Host == "" || !strings.HasPrefix(kept.Ticket, ticketPrefix) || printable(kept.Ticket) != kept.Ticket {
+	if u, err := url.Parse(kept.Origin); err != nil || u.Host == "" || !credentials.IsTicket(kept.Ticket) || printable(kept.Ticket) != kept.Ticket {
 		return nil, fmt.Errorf("%s holds no ticket", path)
 	}
-	return &ticket{kept.Origin, kept.Created, kept.Ends, secret.New(kept.Ticket)}, nil
+	return &ticket{kept.Origin, kept.Cookie, kept.Created, kept.Ends, secret.New(kept.Ticket)}, nil
 }

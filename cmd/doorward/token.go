@@ -111,13 +111,15 @@ func helpGit(r tokenRequest) error {
 
 // eraseTicket forgets a ticket that was refused, unless another one has taken its place.
 func eraseTicket(dir, site, refused string) error {
-	if _, err := gatewayURL(site); err != nil {
-		return nil
+	t, path, err := findTicket(dir, site)
+	if err != nil || refused != "" && t.value.Reveal() != refused {
+		return nil // git has others to tell
 	}
-	path := ticketPath(dir, site)
-	if t, err := openTicket(path); err != nil || refused != "" && t.value.Reveal() != refused {
-		return nil
-	}
+	return removeTicket(path)
+}
+
+// removeTicket deletes the file of a ticket, if it is still there.
+func removeTicket(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -36,6 +36,8 @@ func loginKeys() *spec {
 		"form": {form: boolean},
 		"otp":  {form: text},
 
+		"max_failures": {form: number},
+
 		"delivery":         {form: word, words: []string{"poll", "ping", "push"}},
 		"hint":             {form: word, words: []string{"login_hint", "id_token_hint", "login_hint_token"}},
 		"binding_message":  {form: text},
@@ -49,7 +51,7 @@ func loginKeys() *spec {
 // flowsOf names the flows that each key belongs to which is not every login's.
 var flowsOf = map[string][]string{
 	"response_type": {flowImplicit, flowHybrid}, "response_mode": {flowImplicit, flowHybrid},
-	"form": {flowPassword}, "otp": {flowPassword},
+	"form": {flowPassword}, "otp": {flowPassword}, "max_failures": {flowPassword},
 	"delivery": {flowCIBA}, "hint": {flowCIBA}, "binding_message": {flowCIBA}, "acr_values": {flowCIBA},
 	"requested_expiry": {flowCIBA}, "user_code": {flowCIBA}, "signed_request": {flowCIBA},
 	"pass_params": {flowCode, flowImplicit, flowHybrid, flowPassword, flowCIBA},
@@ -88,7 +90,7 @@ func (c *composer) readLogin(t table, name string) flows.Login {
 		Name: name, Flow: t.textOr("flow", flowCode), Provider: t.text("provider"), Label: t.filled("label", name),
 		Params: t.lists("params"), PassParams: t.list("pass_params"),
 		ResponseType: t.text("response_type"), ResponseMode: t.text("response_mode"),
-		Form: t.boolean("form", false), OTP: t.filled("otp", ""),
+		Form: t.boolean("form", false), OTP: t.filled("otp", ""), MaxFailures: int(t.number("max_failures", 0, 1, 30)),
 		Delivery: t.text("delivery"), Hint: t.text("hint"), BindingMessage: t.filled("binding_message", ""), ACRValues: t.list("acr_values"),
 		RequestedExpiry: t.duration("requested_expiry", 0, 10*time.Second, 10*time.Minute),
 		UserCode:        t.boolean("user_code", false), SignedRequest: t.boolean("signed_request", false),

@@ -29,8 +29,8 @@ func TestEveryFlowHasTheDefaultsOfTheContract(t *testing.T) {
 			t.Errorf("%s: %+v\nwant %+v", flow, got, want)
 		}
 	}
-	got := given{toml: login("password", "form = true\notp = \"totp\"\n")}.mustLoad(t).Flows().Logins[0]
-	if want := (flows.Login{Name: "x", Label: "x", Provider: "corp", Flow: "password", Form: true, OTP: "totp"}); !reflect.DeepEqual(got, want) {
+	got := given{toml: login("password", "form = true\notp = \"totp\"\nmax_failures = 3\n")}.mustLoad(t).Flows().Logins[0]
+	if want := (flows.Login{Name: "x", Label: "x", Provider: "corp", Flow: "password", Form: true, OTP: "totp", MaxFailures: 3}); !reflect.DeepEqual(got, want) {
 		t.Errorf("password: %+v\nwant %+v", got, want)
 	}
 	got = given{toml: login("ciba", "delivery = \"ping\"\nhint = \"id_token_hint\"\nbinding_message = \"TILL-{code}\"\nacr_values = [\"gold\"]\nrequested_expiry = \"90s\"\nuser_code = true\nscopes = [\"openid\"]\n")}.mustLoad(t).Flows().Logins[0]
@@ -48,6 +48,9 @@ func TestKeysOfAnotherFlowAreRefused(t *testing.T) {
 		"no code in hybrid":             {login("hybrid", "response_type = \"id_token\"\n"), `"id_token"`, "without it is implicit"},
 		"token alone":                   {login("implicit", "response_type = \"token\"\n"), `"token"`, "is none of"},
 		"query as response mode":        {login("implicit", "response_mode = \"query\"\n"), `"query"`, `none of "form_post", "fragment"`},
+		"too many failures":             {login("password", "form = true\nmax_failures = 31\n"), "31", "from 1 to 30"},
+		"half a failure":                {login("password", "form = true\nmax_failures = 1.5\n"), "1.5", "from 1 to 30"},
+		"failures in words":             {login("password", "form = true\nmax_failures = \"five\"\n"), `"five"`, "a number is wanted here"},
 		"misspelt flow":                 {login("devise", ""), `"devise"`, `did you mean "device"?`},
 		"expiry without a unit":         {login("ciba", "requested_expiry = 120\n"), "120", "a duration in quotes"},
 		"absurd expiry":                 {login("ciba", "requested_expiry = \"24h\"\n"), `"24h"`, "too long"},

@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -136,6 +137,10 @@ func (s *spec) read(value string, at place) (*node, error) {
 	case boolean:
 		if trimmed == "true" || trimmed == "false" {
 			return &node{kind: isBoolean, text: trimmed, at: at}, nil
+		}
+	case number:
+		if _, err := strconv.ParseInt(trimmed, 10, 64); err == nil {
+			return &node{kind: isNumber, text: trimmed, at: at}, nil
 		}
 	case list, secretList:
 		if strings.HasPrefix(trimmed, "[") {

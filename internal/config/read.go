@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -91,6 +92,19 @@ func (t table) boolean(key string, otherwise bool) bool {
 		return v.text == "true"
 	}
 	return otherwise
+}
+
+func (t table) number(key string, otherwise, least, most int64) int64 {
+	v := t.value(key)
+	if v == nil {
+		return otherwise
+	}
+	n, err := strconv.ParseInt(v.text, 10, 64)
+	if err != nil || n < least || n > most {
+		t.wrong(key, "a whole number from %d to %d is wanted here", least, most)
+		return otherwise
+	}
+	return n
 }
 
 // list is nil only if the key is missing.

@@ -15,6 +15,7 @@ const (
 	secretText       // a text that is never repeated
 	word             // one of spec.words
 	boolean          // true or false
+	number           // a whole one
 	list             // of texts
 	secretList       // of texts that are never repeated
 	texts            // a table of texts, its keys are free
@@ -86,6 +87,8 @@ func (l *loader) conform(path string, s *spec, n *node) {
 		n.bad = true
 	case boolean:
 		l.want(path, n, isBoolean, "true or false")
+	case number:
+		l.want(path, n, isNumber, "a number")
 	case text, secretText, word:
 		l.conformText(path, s, n)
 	case list, secretList:

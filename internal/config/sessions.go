@@ -78,7 +78,7 @@ func readCookie(t table) sessions.Cookie {
 	switch t.text("same_site") {
 	case "strict":
 		c.SameSite = http.SameSiteStrictMode
-		t.l.warn(`sessions.cookie.same_site: with "strict", whoever follows a link from another site, or comes back from the provider, looks signed out`)
+		t.l.warn(`sessions.cookie.same_site: with "strict", nothing that another site began brings the session: a page that is opened from there loads twice, and an embedded one looks signed out`)
 	case "none":
 		c.SameSite = http.SameSiteNoneMode
 		t.l.warn(`sessions.cookie.same_site: with "none", browsers send the session with every request that another site makes them send`)

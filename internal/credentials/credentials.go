@@ -56,14 +56,28 @@ func IsTicket[T string | []byte](s T) bool {
 	return len(s) >= len(TicketPrefix) && string(s[:len(TicketPrefix)]) == TicketPrefix
 }
 
-// HoldsTicket reports whether a header carries a ticket in either way.
+// HoldsTicket reports whether an Authorization header carries a ticket in whatever way: as it stands,
+// of any scheme and in a list, or as user name or password of Basic. Some programs put a token in the place
+// of the user name.
 func HoldsTicket(line string) bool {
-	if token, ok := Bearer(line); ok {
-		return IsTicket(token)
+	for rest := line; ; {
+		i := strings.Index(rest, TicketPrefix)
+		if i < 0 {
+			break
+		}
+		if i == 0 || !inToken(rest[i-1]) {
+			return true
+		}
+		rest = rest[i+1:]
 	}
 	var buf [256]byte
-	_, password, _, valid := Basic(line, buf[:])
-	return valid && IsTicket(password)
+	user, password, _, valid := Basic(line, buf[:])
+	return valid && (IsTicket(user) || IsTicket(password))
+}
+
+// inToken reports whether what follows c may be the rest of some other token (token68, RFC 9110 §11.2).
+func inToken(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || strings.IndexByte("-._~+/", c) >= 0
 }
 
 // scheme returns what follows the name of a scheme, which has no case (RFC 9110 §11.1), and

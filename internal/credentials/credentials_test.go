@@ -48,10 +48,12 @@ func TestBasicIsReadAsRFC7617Says(t *testing.T) {
 	}
 }
 
-func TestATicketIsKnownInEitherScheme(t *testing.T) {
+func TestATicketIsKnownInWhateverPlace(t *testing.T) {
 	for line, want := range map[string]bool{
 		"Bearer dw1.x": true, "bearer  dw1.": true, basic("any:dw1.x"): true, basic(":dw1.x"): true,
-		"Bearer eyJ": false, basic("dw1.x:y"): false, "Basic dw1.x": false, "Digest dw1.x": false, "dw1.x": false, "": false, "Bearer": false, "Bearer xdw1.": false,
+		basic("dw1.x:y"): true, basic("dw1.x:"): true, "Basic dw1.x": true, "Digest dw1.x": true, "dw1.x": true, "Token token=dw1.x": true,
+		"Bearer eyJ, Bearer dw1.x": true, "Bearer a,dw1.x": true, `Digest username="dw1.x"`: true, "Bearer\tdw1.x": true, "Bearer\u00a0dw1.x": true, "Bearer edw1.e, dw1.x": true,
+		"Bearer eyJ": false, "": false, "Bearer": false, "Bearer xdw1.": false, "Bearer eyJdw1.eyJ-dw1.x": false, basic("xdw1.:ydw1."): false,
 	} {
 		if got := HoldsTicket(line); got != want {
 			t.Errorf("%q: %v", line, got)

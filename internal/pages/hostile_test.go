@@ -180,6 +180,7 @@ func TestP062P065NoLinkLeadsElsewhere(t *testing.T) {
 	p := newPages(t)
 	for _, to := range []string{
 		"//evil.test", `/\evil.test`, `\\evil.test`, "/\t/evil.test", "/\n/evil.test", "\t//evil.test", "javascript:alert(1)", "JaVaScRiPt:alert(1)", "java\nscript:alert(1)",
+		"javascript://app.example.com/%0aalert(1)", "ftp://evil.test/", "app://evil.test/",
 		"data:text/html,x", "vbscript:x", "blob:https://app.example.com/x", "https:evil.test", "https://user@evil.test/", "http:///evil.test", " https://evil.test", "evil.test", "/" + strings.Repeat("x", maxURL), "",
 	} {
 		for name, h := range map[string]handler{

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,7 +83,7 @@ func TestAPageWhoseFormLeadsElsewhereIsNotShown(t *testing.T) {
 		{Action: "evil"},
 		{"/oauth2/x", []Field{{"", "v"}}},
 		{"/oauth2/x", []Field{{"n", strings.Repeat("v", maxFieldValue+1)}}},
-		{"/oauth2/x", make([]Field, maxFields+1)},
+		{"/oauth2/x", slices.Repeat([]Field{{"n", "v"}}, maxFields+1)},
 	} {
 		for name, h := range map[string]handler{
 			"begin":    func(w http.ResponseWriter, r *http.Request) { p.BeginLogin(w, r, BeginLogin{Form: f}) },

@@ -67,7 +67,7 @@ func TestP160ACodeThatCannotBeShownAsItIsIsNotShown(t *testing.T) {
 
 func TestP159NoAddressOfAnotherKindIsLinkedOrDrawn(t *testing.T) {
 	p := newPages(t)
-	for _, uri := range []string{"javascript:alert(1)", "data:text/html,evil", "JAVASCRIPT:alert(1)", "//evil.test/", "/evil", "", "https://user@evil.test/", "https:evil.test", "vbscript:evil", " https://evil.test", "https://evil.test/\n", "https://" + strings.Repeat("evil", 2000)} {
+	for _, uri := range []string{"javascript:alert(1)", "javascript://evil.test/%0aalert(1)", "otpauth://evil.test/", "data:text/html,evil", "JAVASCRIPT:alert(1)", "//evil.test/", "/evil", "", "https://user@evil.test/", "https:evil.test", "vbscript:evil", " https://evil.test", "https://evil.test/\n", "https://" + strings.Repeat("evil", 2000)} {
 		page := deviceCode(pending)
 		page.VerificationURI = uri
 		if a := ask(t, showDevice(p, page), http.MethodGet, navigation...); a.StatusCode != http.StatusBadGateway || strings.Contains(a.body, "evil") || strings.Contains(a.body, "alert(") {

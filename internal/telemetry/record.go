@@ -19,8 +19,8 @@ type Record struct {
 	Path      string // canonical path without the query
 	Client    string // address of the caller
 	Route     string // name of the route; "" = none, "own" = Doorward's own endpoints
-	Outcome   string // allow, login, deny, unavailable, own
-	Rule      string // the rule that decided
+	Outcome   string // allow, login, deny, unavailable, held, own
+	Rule      string // the rule that decided; "…, approved" with a consent of its own
 	Code      string // stable error code
 	Subject   string // who, as configured; never a token
 	Provider  string

@@ -60,6 +60,7 @@ type expression struct {
 	source  string
 	program cel.Program
 	reads   map[string]bool
+	names   map[string][]string
 }
 
 // Reads reports whether the expression looks at a variable, or at a field written as
@@ -88,7 +89,7 @@ func compileExpression(source string, want *cel.Type) (none expression, err erro
 	if err != nil {
 		return none, err
 	}
-	return expression{source, program, readBy(checked)}, nil
+	return expression{source, program, readBy(checked), namesIn(checked)}, nil
 }
 
 func conversion(want *cel.Type) string {

@@ -1,0 +1,187 @@
+package proxy
+
+import (
+	"bufio"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/doorward/doorward/internal/approval"
+	"github.com/doorward/doorward/internal/identity"
+	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/telemetry"
+)
+
+// reader is an upstream that keeps its connections, answers what is below /x, and of everything else reads the
+// whole request and closes. It notes what it has read.
+type reader struct {
+	net.Listener
+	mu    sync.Mutex
+	seen  []string
+	conns []net.Conn
+}
+
+func newReader(t *testing.T, l net.Listener) *reader {
+	u := &reader{Listener: l}
+	var conns sync.WaitGroup
+	t.Cleanup(func() {
+		_ = l.Close()
+		conns.Wait()
+	})
+	conns.Go(func() {
+		defer u.hangUp()
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			u.mu.Lock()
+			u.conns = append(u.conns, c)
+			u.mu.Unlock()
+			conns.Go(func() { u.serve(c) })
+		}
+	})
+	return u
+}
+
+func (u *reader) hangUp() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, c := range u.conns {
+		_ = c.Close()
+	}
+}
+
+func (u *reader) serve(c net.Conn) {
+	defer func() { _ = c.Close() }()
+	b := bufio.NewReader(c)
+	for {
+		r, err := http.ReadRequest(b)
+		if err != nil {
+			return
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		u.mu.Lock()
+		u.seen = append(u.seen, r.Method+" "+r.RequestURI)
+		u.mu.Unlock()
+		if r.URL.Path != "/x" {
+			return
+		}
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+	}
+}
+
+func (u *reader) take() []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	seen := u.seen
+	u.seen = nil
+	return seen
+}
+
+func TestAnApprovedRequestArrivesOnceAlsoIfTheUpstreamReadsItAndCloses(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := newReader(t, listener)
+	l := payLabFor(t, &url.URL{Scheme: "http", Host: listener.Addr().String()})
+	for what, c := range map[string]struct {
+		phones               *phones
+		method, target, body string
+		lines                []string
+	}{
+		"a form":                             {l.pay, "POST", "/payments", payForm, []string{formType}},
+		"a form with a key of idempotency":   {l.pay, "POST", "/payments", payForm, []string{formType, "Idempotency-Key: 1"}},
+		"no body and a key of idempotency":   {l.upload, "POST", "/upload", "", []string{"X-Kind: a", "Idempotency-Key: 1"}},
+		"no body and the key in its old way": {l.upload, "POST", "/upload", "", []string{"X-Kind: b", "X-Idempotency-Key: 1"}},
+		"DELETE":                             {l.reading, "DELETE", "/read?id=1", "", []string{"Idempotency-Key: 1"}},
+		"GET":                                {l.reading, "GET", "/read?id=1", "", nil},
+		"HEAD":                               {l.reading, "HEAD", "/read?id=1", "", nil},
+		"GET with a body":                    {l.reading, "GET", "/read?id=2", "x=1", []string{formType}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			l := *l
+			l.lab = l.on(t)
+			lines := append([]string{as("alice")}, c.lines...)
+			asked := l.say(c.method, c.target, c.body, lines...)
+			name := asked.Header.Get("Www-Authenticate")[len(`Approval id="`):]
+			name = name[:len(name)-1]
+			c.phones.answer(approval.Approved)
+			for range 3 { // connections that were used before, of both ways
+				l.send("GET", "/x", as("alice"))
+				l.say("PUT", "/x", "x", as("alice"))
+			}
+			u.take()
+			a := l.say(c.method, c.target, c.body, append(lines, approved(name))...)
+			if a.StatusCode != http.StatusBadGateway {
+				t.Errorf("answer %s: %s", a.Status, a.body)
+			}
+			if got := u.take(); !slices.Equal(got, []string{c.method + " " + c.target}) {
+				t.Errorf("the upstream has read %q", got)
+			}
+			if a := l.say(c.method, c.target, c.body, append(lines, approved(name))...); a.StatusCode != http.StatusConflict {
+				t.Errorf("again: %s", a.Status)
+			}
+			if got := u.take(); len(got) != 0 {
+				t.Errorf("the upstream has read %q", got)
+			}
+		})
+	}
+}
+
+// An upstream of HTTP/2 may reset a stream that it has acted on, and net/http then sends the request again.
+func TestAnApprovedRequestTakesNoWayOnWhichItIsRepeated(t *testing.T) {
+	var mu sync.Mutex
+	var seen []string
+	u := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		seen = append(seen, r.Proto)
+		mu.Unlock()
+		panic(http.ErrAbortHandler)
+	}))
+	u.EnableHTTP2 = true
+	u.StartTLS()
+	t.Cleanup(u.Close)
+	way := newOnce(nil)
+	way.TLSClientConfig = &tls.Config{RootCAs: u.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
+	l := payLabFor(t, must(url.Parse(u.URL)))
+	l.g.proxy.once = way
+	l.g.proxy.transport = roundTrip(func(*http.Request) (*http.Response, error) {
+		t.Error("it went the ordinary way")
+		return nil, io.EOF
+	})
+	for _, method := range []string{"GET", "DELETE"} {
+		name := l.begin(method, "/read?id=1", "", as("alice"), "Idempotency-Key: 1")
+		l.reading.answer(approval.Approved)
+		if a := l.say(method, "/read?id=1", "", as("alice"), "Idempotency-Key: 1", approved(name)); a.StatusCode != http.StatusBadGateway {
+			t.Errorf("%s: %s", a.Status, a.body)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if !slices.Equal(seen, []string{"HTTP/1.1", "HTTP/1.1"}) {
+		t.Errorf("the upstream has seen %q", seen)
+	}
+}
+
+func TestATokenThatFitsInNoHeaderDoesNotUseAnApprovalUp(t *testing.T) {
+	l := payLabFor(t)
+	name := l.begun()
+	id := name[tagLength:]
+	req := &CanonicalRequest{in: httptest.NewRequest(http.MethodPost, "/payments", http.NoBody), record: &telemetry.Record{}}
+	for rt := range l.g.approvals.routes {
+		d := Decision{Outcome: Allow, Who: &identity.Identity{Issuer: "https://idp.test", Subject: "alice"}}
+		if err := l.g.proxy.forward(nil, req, rt, d, &identity.Tokens{AccessToken: secret.New("a\nb")}, permit{l.pay, id}); err == nil {
+			t.Error("forwarded")
+		}
+	}
+	l.untouched()
+	l.still(name)
+}
