@@ -46,6 +46,12 @@ func TestAnApprovalIsThereForItsCallerOnly(t *testing.T) {
 				t.Errorf("%q finds %s", id, s)
 			}
 		}
+		l := *p.approver().l
+		l.name = "another"
+		r, who = p.request()
+		if got, err := (&Approver{p.gateway().flows, &l}).Find(r, who, a.ID); got != nil || err != nil {
+			t.Errorf("another login finds %+v, %v", got, err)
+		}
 		if s := p.status(a.ID); s != approval.Pending {
 			t.Error(s)
 		}

@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/doorward/doorward/proxy/policy"
@@ -71,5 +73,26 @@ func TestWhatTheMessageLooksForIsWrittenInOneWayOnly(t *testing.T) {
 				t.Errorf("%q", refusal)
 			}
 		})
+	}
+}
+
+func TestS18WhatIsParsedIsBounded(t *testing.T) {
+	fields := strings.Repeat("&x%d=1", maxFields+1)
+	numbers := make([]any, maxFields+1)
+	for i := range numbers {
+		numbers[i] = i
+	}
+	many := fmt.Sprintf(fields, numbers...)[1:]
+	if _, refusal := parseForm(many); refusal == "" {
+		t.Error("PHP reads the first thousand fields only")
+	}
+	if _, refusal := parseForm(many[:strings.LastIndexByte(many, '&')]); refusal != "" {
+		t.Error(refusal)
+	}
+	if _, refusal := parseJSON("[" + strings.Repeat("1,", maxMembers-2) + "1]"); refusal != "" {
+		t.Error(refusal)
+	}
+	if _, refusal := parseJSON("[" + strings.Repeat("1,", maxMembers-1) + "1]"); refusal == "" {
+		t.Error("any number of members")
 	}
 }

@@ -9,7 +9,9 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/doorward/doorward/internal/approval"
@@ -18,10 +20,11 @@ import (
 	"github.com/doorward/doorward/internal/telemetry"
 )
 
-// reader is an upstream that keeps its connections, answers what is below /x, and of everything else reads the
-// whole request and closes. It notes what it has read.
+// reader is an upstream that keeps its connections. While it is rude it answers /x only; of everything else it
+// reads the whole request and closes. It notes what it has read.
 type reader struct {
 	net.Listener
+	rude  atomic.Bool
 	mu    sync.Mutex
 	seen  []string
 	conns []net.Conn
@@ -70,7 +73,7 @@ func (u *reader) serve(c net.Conn) {
 		u.mu.Lock()
 		u.seen = append(u.seen, r.Method+" "+r.RequestURI)
 		u.mu.Unlock()
-		if r.URL.Path != "/x" {
+		if u.rude.Load() && r.URL.Path != "/x" {
 			return
 		}
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
@@ -110,15 +113,23 @@ func TestAnApprovedRequestArrivesOnceAlsoIfTheUpstreamReadsItAndCloses(t *testin
 			l := *l
 			l.lab = l.on(t)
 			lines := append([]string{as("alice")}, c.lines...)
-			asked := l.say(c.method, c.target, c.body, lines...)
-			name := asked.Header.Get("Www-Authenticate")[len(`Approval id="`):]
-			name = name[:len(name)-1]
-			c.phones.answer(approval.Approved)
-			for range 3 { // connections that were used before, of both ways
+			agreed := func() (name string) {
+				asked := l.say(c.method, c.target, c.body, lines...)
+				name = strings.TrimSuffix(strings.TrimPrefix(asked.Header.Get("Www-Authenticate"), `Approval id="`), `"`)
+				c.phones.answer(approval.Approved)
+				return name
+			}
+			u.rude.Store(false)
+			if a := l.say(c.method, c.target, c.body, append(lines, approved(agreed()))...); a.StatusCode != http.StatusOK {
+				t.Fatalf("answer %s: %s", a.Status, a.body)
+			}
+			for range 3 { // now there are connections that were used before, of all ways
 				l.send("GET", "/x", as("alice"))
 				l.say("PUT", "/x", "x", as("alice"))
 			}
 			u.take()
+			u.rude.Store(true)
+			name := agreed()
 			a := l.say(c.method, c.target, c.body, append(lines, approved(name))...)
 			if a.StatusCode != http.StatusBadGateway {
 				t.Errorf("answer %s: %s", a.Status, a.body)

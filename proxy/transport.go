@@ -40,7 +40,6 @@ func newLane(sockets map[string]string) (http.RoundTripper, error) {
 func newOnce(sockets map[string]string) *http.Transport {
 	t := newTransport(sockets)
 	t.DisableKeepAlives = true
-	t.ForceAttemptHTTP2 = false
 	t.Protocols = new(http.Protocols)
 	t.Protocols.SetHTTP1(true)
 	return t

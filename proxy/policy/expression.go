@@ -151,7 +151,7 @@ func (e *expression) eval(ctx context.Context, in *Input) (any, error) {
 		}
 		return nil, &Missing{name}
 	}
-	for _, known := range []string{"no such overload", "index out of bounds", "operation cancelled", "operation interrupted", "actual cost limit exceeded", "divide by zero", "return error for overflow"} {
+	for _, known := range []string{"no such overload", "index out of bounds", "actual cost limit exceeded", "operation cancelled", "operation interrupted", "divide by zero", "return error for overflow"} {
 		if strings.Contains(text, known) {
 			return nil, errors.New("the expression fails on this request: " + known)
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -194,6 +195,39 @@ func TestAnExpressionIsSafeForConcurrentUse(t *testing.T) {
 	for range 8 {
 		if got := <-done; got != "PAY-2020.00alice" {
 			t.Errorf("got %q", got)
+		}
+	}
+}
+
+func TestS18AnExpressionThatTheRequestMakesLongIsGivenUp(t *testing.T) {
+	list := make([]any, 2000)
+	for i := range list {
+		list[i] = "x"
+	}
+	e, err := NewText(`json.all(a, json.all(b, a == b)) ? "same" : "other"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := payment()
+	in.JSON = list
+	if _, _, err := e.program.Eval(&activation{in}); err == nil || !strings.Contains(err.Error(), "cost limit") { // whatever the clock says
+		t.Error(err)
+	}
+	if got, err := e.Eval(t.Context(), in); err == nil {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestTheNamesThatAnExpressionLooksForAreKnown(t *testing.T) {
+	e, err := NewText(`has(form.a) || "b" in form || form["c"] == json.d.e[0].f || json["g"] == "" || json.h.all(i, i.j == user.sub) || request.query.k[0] == request.header["l"][0] || claims.m == request.path ? "x" : "y"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for variable, want := range map[string]string{"form": "a b c", "json": "d g h", "json.": "e f j", "request.query": "k", "request.header": "l", "user": "", "claims": "", "request": ""} {
+		names := slices.Clone(e.Names(variable))
+		slices.Sort(names)
+		if got := strings.Join(slices.Compact(names), " "); got != want {
+			t.Errorf("%s: %s, not %s", variable, got, want)
 		}
 	}
 }
