@@ -1,0 +1,102 @@
+package e2e
+
+import (
+	"regexp"
+	"testing"
+
+	"github.com/chromedp/chromedp/kb"
+)
+
+var (
+	demoOrigin   = regexp.MustCompile(`open (http://localhost:\d+)`)
+	demoProvider = regexp.MustCompile(`The provider +(http://\S+)`)
+)
+
+// demo is "doorward demo" as README.md starts it, with a person's computer, and their phone beside it.
+type demo struct {
+	origin, provider string
+	computer, phone  *tab
+}
+
+func startDemo(t *testing.T) *demo {
+	t.Helper()
+	d := &demo{}
+	c := &terminal{home: t.TempDir()}
+	p := start(t, c.doorward(t, "demo", "--port", "0"))
+	p.waitLine(t, "where the demo is", func(line string) bool {
+		if m := demoOrigin.FindStringSubmatch(line); m != nil {
+			d.origin = m[1]
+		}
+		if m := demoProvider.FindStringSubmatch(line); m != nil {
+			d.provider = m[1]
+		}
+		return d.origin != "" && d.provider != ""
+	})
+	b := newBrowser(t)
+	d.computer, d.phone = b.apart(t).tab(t), b.apart(t).tab(t)
+	return d
+}
+
+// sequence checks that the messages of an example are shown, and that no secret of the demo is.
+func (d *demo) sequence(t *testing.T, example string, words ...string) {
+	t.Helper()
+	d.computer.open(d.origin + "/sequence/" + example)
+	d.computer.says(words...)
+	page := script[string](d.computer, "return document.documentElement.outerHTML")
+	if found := regexp.MustCompile(`eyJ[A-Za-z0-9_-]{20,}|dw1\.[A-Za-z0-9_-]{20,}`).FindString(page); found != "" {
+		t.Errorf("the sequence of %s shows %.12s…", example, found)
+	}
+	for _, v := range axe(d.computer) {
+		t.Errorf("the sequence of %s: %v", example, v)
+	}
+}
+
+func TestTheDemoPlaysAPageForTwoSitesByFormPost(t *testing.T) {
+	d := startDemo(t)
+	d.computer.open(d.origin + "/simplespa/")
+	d.computer.fill("username", "alice")
+	d.computer.fill("password", "alice"+kb.Enter)
+	d.computer.says("alice")
+	d.sequence(t, "simplespa", "response_mode", "/oauth2/callback")
+}
+
+func TestTheDemoPlaysATelevisionThatAPhoneSignsIn(t *testing.T) {
+	d := startDemo(t)
+	d.computer.open(d.origin + "/smarttv/")
+	d.computer.waiting()
+	code := d.computer.userCode()
+	d.phone.open(d.provider + "/device?user_code=" + code)
+	d.phone.fill("username", "alice")
+	d.phone.fill("password", "alice"+kb.Enter)
+	d.phone.says(code)
+	d.phone.press("Approve")
+	d.computer.says("alice")
+	d.sequence(t, "smarttv", "POST /oauth2/device", code)
+}
+
+func TestTheDemoPlaysATillWhosePaymentsAreApprovedOneByOne(t *testing.T) {
+	d := startDemo(t)
+	d.computer.open(d.origin + "/pointofsale/")
+	d.computer.fill("hint", "alice"+kb.Enter)
+	d.computer.says("Look at your phone")
+	d.phone.open(d.provider + "/phone")
+	d.phone.fill("username", "alice")
+	d.phone.fill("password", "alice"+kb.Enter)
+	d.phone.says("PointOfSaleTerminal")
+	d.phone.press("Approve")
+	for _, receipt := range []string{"Receipt 1", "Receipt 2"} {
+		d.computer.says("20.00 EUR")
+		d.computer.press("Take 20 euros")
+		d.computer.says("PAY-20-EUR")
+		d.phone.open(d.provider + "/phone")
+		d.phone.says("PAY-20-EUR")
+		d.phone.press("Approve")
+		d.computer.says(receipt)
+	}
+	d.computer.back()
+	d.computer.open(d.origin + "/pointofsale/")
+	if v := d.computer.says("20.00 EUR"); regexp.MustCompile("Receipt 3").MatchString(v.Text) {
+		t.Errorf("going back has paid once more:\n%s", v.Text)
+	}
+	d.sequence(t, "pointofsale", "/oauth2/approval", "PAY-20-EUR")
+}
