@@ -163,7 +163,7 @@ func TestP161TheIDTokenOfADeviceLoginIsCheckedLikeAnyOther(t *testing.T) {
 				now := startLogin(t, b, byCode())
 				s, ok := idp.Catalogue()[sin]
 				if !ok {
-					t.Skipf("no sin %s", sin)
+					t.Fatalf("there is no sin %s", sin)
 				}
 				w.idp.Misbehave(s.For("grant_type", idp.GrantDevice).Always())
 				if err := w.idp.ApproveDevice(now.UserCode, "alice"); err != nil {

@@ -80,10 +80,10 @@ func TestGroupHOverTheFrontChannel(t *testing.T) {
 		for _, mode := range []string{formPost, fragment} {
 			w := newWorld(t, everyType, frontLogin(responseType, mode))
 			for name, sin := range sins {
+				if !wrongs(name, responseType) {
+					continue // it changes nothing that counts in such an answer
+				}
 				t.Run(responseType+" by "+mode+"/"+name, func(t *testing.T) {
-					if !wrongs(name, responseType) {
-						t.Skip("it changes nothing that counts in such an answer")
-					}
 					w.idp.ResetRequests()
 					w.idp.Misbehave(sin.Always())
 					defer w.idp.Heal()
