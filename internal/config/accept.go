@@ -129,6 +129,15 @@ func (c *composer) readApprove(t table) *proxy.Approve {
 	case !slices.Contains(possible, approve.Login):
 		a.wrong("login", "%q is no login of the flow ciba%s", approve.Login, didYouMean(approve.Login, possible))
 	}
+	for _, l := range c.c.logins {
+		switch {
+		case l.Name != approve.Login:
+		case l.Hint == "login_hint_token":
+			a.wrong("login", "%q needs a login_hint_token, which a request does not bring", l.Name)
+		case l.UserCode:
+			a.wrong("login", "%q asks people for a user code, and at a request there is no form for that", l.Name)
+		}
+	}
 	return approve
 }
 

@@ -73,6 +73,8 @@ func TestKeysOfAnotherFlowAreRefused(t *testing.T) {
 		"tickets without a store":       {minimal + "accept = [\"session\", \"token\"]\n[sessions]\nstore = \"cookie\"\nkeys = [\"" + testKey + "\"]\n", "accept", "there are no tickets"},
 		"approve without a message":     {approve("login = \"phone\""), "approve", "binding_message: it is missing"},
 		"approve by another flow":       {strings.Replace(approve("login = \"phone\"\nbinding_message = '\"x\"'"), `"ciba"`, `"device"`, 1), `"phone"`, "no login of the flow ciba"},
+		"approve by a token":            {strings.Replace(approve("login = \"phone\"\nbinding_message = '\"x\"'"), `"ciba"`, "\"ciba\"\nhint = \"login_hint_token\"", 1), `"phone"`, "which a request does not bring"},
+		"approve by a user code":        {strings.Replace(approve("login = \"phone\"\nbinding_message = '\"x\"'"), `"ciba"`, "\"ciba\"\nuser_code = true", 1), `"phone"`, "no form for that"},
 		"approve with a size in words":  {approve("binding_message = '\"x\"'\nmax_body = \"64 kilobytes\""), `"64 kilobytes"`, "no unit"},
 		"approve with a size too large": {approve("binding_message = '\"x\"'\nmax_body = \"1GiB\""), `"1GiB"`, "not possible here"},
 		"approve nothing":               {approve("binding_message = '\"x\"'\nmethods = []"), "methods", "nothing would need an approval"},
