@@ -22,8 +22,9 @@ type Config struct {
 	Origin   string // outside URL of the gateway, for what one types into a terminal
 	Provider string // URL of the identity provider
 	Users    []User
-	TOML     string           // that would do the same in production
-	Now      func() time.Time // = time.Now
+	TOML     string            // that would do the same in production
+	Recipes  map[string]string // TOML of each example in production, by its ID
+	Now      func() time.Time  // = time.Now
 
 	Log    *sequence.Log // what the landing page shows of the messages; nil = nothing is recorded
 	Client *http.Client  // by which the desktop application reaches the gateway; Apps needs it

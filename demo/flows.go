@@ -15,6 +15,8 @@ type flow struct {
 	Button  string
 	Aside   *link                     // something to open besides
 	Lines   []string                  // to copy into a terminal
+	TOML    string                    // that does it in production
+	Caution string                    // to be said beside it
 	Parties map[sequence.Party]string // what the example calls them
 
 	home map[sequence.Party]string // the origin of each party, which its own addresses are shown without
@@ -25,6 +27,14 @@ type link struct{ URL, Text string }
 
 // flows are in the order in which the documentation numbers them.
 func flows(c Config) []flow {
+	all := stories(c)
+	for i := range all {
+		all[i].TOML = c.Recipes[all[i].ID]
+	}
+	return all
+}
+
+func stories(c Config) []flow {
 	return []flow{
 		{
 			Name: "Authorization code with PKCE", Example: "CoolWebApp.com", ID: c.web(), Who: "People with a browser",
@@ -39,6 +49,7 @@ func flows(c Config) []flow {
 			Steps: []string{"Press Synchronise in the program’s window, or send the line below from a terminal.", "Do it again: Doorward has the token by now and asks nobody.", "Try a wrong password, or open the files in this browser: there is a form for people."},
 			Open:  windowPath, Button: "Start LegacyDesktopApp", Aside: &link{FilesPath, "Sign in by the form"},
 			Lines:   []string{"curl -u " + c.firstUser() + " " + c.Origin + FilesPath},
+			Caution: "It shows Doorward the password: take it for programs that can do nothing better.",
 			Parties: map[sequence.Party]string{"Program": "LegacyDesktopApp", "App": "File server"},
 		},
 		{
@@ -46,6 +57,7 @@ func flows(c Config) []flow {
 			Story: "The provider hands the tokens to the browser, which posts them to Doorward. Signature, nonce and hashes are checked, and the single-page app gets a session instead of tokens.",
 			Steps: []string{"Open the app and sign in.", "See in the live sequence how the tokens came through your browser, and that only the app’s API got one afterwards."},
 			Open:  "/" + SPA + "/", Button: "Open SimpleSPA.com",
+			Caution: "Take it only if your provider can do no code flow.",
 			Parties: map[sequence.Party]string{"App": "SimpleSPA.com"},
 		},
 		{

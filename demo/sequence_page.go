@@ -125,7 +125,7 @@ func (f flow) rows(run string, messages []sequence.Message, there []sequence.Par
 			After: "+" + seconds(m.At.Sub(messages[0].At)), Took: milliseconds(m.Took), Asked: m.Request, Answered: m.Answer,
 		}
 		if m.Count > 1 {
-			r.Again = fmt.Sprintf("%d times, last at +%s", m.Count, seconds(m.Last.Sub(messages[0].At)))
+			r.Again = fmt.Sprintf("%d times, last\u00a0at\u00a0+%s", m.Count, seconds(m.Last.Sub(messages[0].At)))
 		}
 		rows = append(rows, r)
 	}
@@ -181,14 +181,15 @@ func (f flow) result(m sequence.Message) string {
 	return words
 }
 
+// seconds is how long after the first message. A number and its unit stay on one line.
 func seconds(d time.Duration) string {
 	switch {
 	case d < 10*time.Second:
-		return fmt.Sprintf("%.3f s", d.Seconds())
+		return fmt.Sprintf("%.3f\u00a0s", d.Seconds())
 	case d < time.Minute:
-		return fmt.Sprintf("%.1f s", d.Seconds())
+		return fmt.Sprintf("%.1f\u00a0s", d.Seconds())
 	}
-	return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+	return fmt.Sprintf("%d\u00a0min\u00a0%d\u00a0s", int(d.Minutes()), int(d.Seconds())%60)
 }
 
 // Span is over how many lanes the message goes.

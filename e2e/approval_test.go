@@ -78,7 +78,7 @@ func TestAPaymentIsSentOnceItsPersonHasApprovedItOnTheirPhone(t *testing.T) {
 		}
 		w.keycloak.answer(t, question, "SUCCEED")
 		if tb.noScript {
-			tb.says("is sent now")
+			tb.says("Press the button to send it")
 			tb.press("Send")
 		}
 		tb.wait("the app's answer", func(v view) bool { return v.Title == "The app" && strings.Contains(v.Text, "/payments?x=1") })

@@ -56,8 +56,38 @@ func TestTheDemoPlaysAPageForTwoSitesByFormPost(t *testing.T) {
 	d.computer.open(d.origin + "/simplespa/")
 	d.computer.fill("username", "alice")
 	d.computer.fill("password", "alice"+kb.Enter)
-	d.computer.says("alice")
+	d.computer.says("Hello, alice") // the page to sign in at says alice as well
 	d.sequence(t, "simplespa", "response_mode", "/oauth2/callback")
+}
+
+func TestTheDemoPlaysAProgramThatOnlyKnowsAPassword(t *testing.T) {
+	d := startDemo(t)
+	d.computer.open(d.origin + "/")
+	script[any](d.computer, `document.querySelectorAll("details").forEach((e) => { e.open = true }); return null;`)
+	d.computer.says(`flow = "password"`)
+	for _, v := range axe(d.computer) {
+		t.Errorf("the landing page: %v", v)
+	}
+	d.computer.press("Start LegacyDesktopApp")
+	d.computer.says("Synchronise files")
+	d.computer.fill("password", "guess"+kb.Enter)
+	d.computer.says("wrong_credentials")
+	d.computer.fill("password", "alice"+kb.Enter)
+	v := d.computer.says("Synchronised as alice")
+	if !regexp.MustCompile(`(?s)Letter to the bank\.doc.*instead of the password: an access token`).MatchString(v.Text) {
+		t.Errorf("the window shows:\n%s", v.Text)
+	}
+	for _, v := range axe(d.computer) {
+		t.Errorf("the window: %v", v)
+	}
+	d.computer.press("The same in a browser") // what the program has got in by is of no use to it
+	d.computer.says("is passed on to")
+	d.computer.fill("username", "alice")
+	d.computer.fill("password", "alice"+kb.Enter)
+	d.computer.says("Files of alice")
+	for _, words := range []string{"POST /oauth2/password", "grant_type password", "401"} {
+		d.sequence(t, "legacydesktopapp", words)
+	}
 }
 
 func TestTheDemoPlaysATelevisionThatAPhoneSignsIn(t *testing.T) {
@@ -70,7 +100,7 @@ func TestTheDemoPlaysATelevisionThatAPhoneSignsIn(t *testing.T) {
 	d.phone.fill("password", "alice"+kb.Enter)
 	d.phone.says(code)
 	d.phone.press("Approve")
-	d.computer.says("alice")
+	d.computer.says("Good evening, alice")
 	d.sequence(t, "smarttv", "POST /oauth2/device", code)
 }
 

@@ -21,7 +21,7 @@ const (
 	purposeApprovalOf   seal.Purpose = "approval-of"
 
 	// askTime is how long the request that asks may take; a record of one that died in the middle counts as over then.
-	askTime = callLease
+	askTime = cibaCallTime + leaseSlack
 )
 
 // approvalRecord is what the shared store keeps of an approval. The flags only ever go up: approved, then used;

@@ -139,7 +139,7 @@ func (f *Flows) end(w http.ResponseWriter, r *http.Request, here origin.Origin, 
 	}
 	if a == nil { // P089: someone else's answer, or one that was used, or a cookie that didn't come back
 		f.drop(w, here, s.Login, s.ID)
-		return f.homeOr(w, r, here, s, "This sign-in was begun in another browser, was finished already, or its cookie did not come back.")
+		return f.homeOr(w, r, here, s, "This sign-in was begun in another browser, was finished already, or this browser keeps no cookies for "+here.Authority()+".")
 	}
 	if err := checkIssuer(r.Context(), l, back); err != nil {
 		if !unavailable(err) { // else nothing is lost: the cookie stays, and loading again goes on

@@ -9,16 +9,16 @@ import (
 )
 
 // signIn is GET …/sign_in?rd=: the page on which a person chooses a login. login= names those
-// that a route offers; any of the configured ones is harmless, since a route refuses
+// that a route offers, else they are those of the route that rd leads to; any of the configured ones is harmless, since a route refuses
 // sessions of logins that it doesn't list. Where login= names one, the choice is made already.
 func (f *Flows) signIn(w http.ResponseWriter, r *http.Request, here origin.Origin) error {
 	query := r.URL.Query()
-	chosen, ok := f.choose(query["login"])
+	how := beginning{back: f.target(here, query.Get("rd"))}
+	chosen, ok := f.choose(query["login"], here, how.back)
 	if !ok {
-		chosen = f.acting()
+		chosen = f.usual(here, how.back)
 	}
 	chosen = forBrowsers(chosen)
-	how := beginning{back: f.target(here, query.Get("rd"))}
 	if p := query.Get("prompt"); p == "login" || p == "select_account" {
 		how.prompt = p
 	}
@@ -53,12 +53,13 @@ func (f *Flows) choiceURL(how beginning, l *login) string {
 	return start + queryOf(beginning{prompt: how.prompt}, l)
 }
 
-// otherWays is where one chooses among all logins, "" if there is only one.
-func (f *Flows) otherWays(back string) string {
-	if len(forBrowsers(f.acting())) < 2 {
+// otherWays is where one chooses among the logins with which one gets to back, "" if there is none but l.
+func (f *Flows) otherWays(here origin.Origin, back string, l *login) string {
+	ways := forBrowsers(f.usual(here, back))
+	if !slices.ContainsFunc(ways, func(other *login) bool { return other != l }) {
 		return ""
 	}
-	return f.prefix + "/sign_in?" + queryOf(beginning{back: back})
+	return f.prefix + "/sign_in?" + f.query(here, beginning{back: back}, ways)
 }
 
 // about says in a few words what a login takes.
@@ -74,16 +75,41 @@ func (l *login) about() string {
 	return ""
 }
 
-// choose finds logins by name; no names are all that act.
-func (f *Flows) choose(names []string) (chosen []*login, ok bool) {
+// choose finds logins by name; no names are the usual ones of a target.
+func (f *Flows) choose(names []string, here origin.Origin, back string) (chosen []*login, ok bool) {
 	if len(names) == 0 {
-		return f.acting(), true
+		return f.usual(here, back), true
 	}
 	chosen, ok = f.find(names)
 	if !ok || slices.ContainsFunc(chosen, func(l *login) bool { return !l.acts() }) {
 		return nil, false
 	}
 	return chosen, true
+}
+
+// usual are the logins among which one chooses who says nothing but where to: those that get there, if that is
+// known, else all that act. Any other would ask for a password, and the page would then refuse whoever comes.
+func (f *Flows) usual(here origin.Origin, back string) []*login {
+	if offered := f.offered(here, back); len(offered) > 0 {
+		return offered
+	}
+	return f.acting()
+}
+
+// offered are the logins that the route of a checked target takes and a browser can begin; none = not known.
+func (f *Flows) offered(here origin.Origin, back string) []*login {
+	if f.deps.Offers == nil {
+		return nil
+	}
+	there, path, err := split(here, back)
+	if err != nil {
+		return nil
+	}
+	found, ok := f.find(f.deps.Offers(there, path))
+	if !ok {
+		return nil
+	}
+	return slices.DeleteFunc(forBrowsers(found), func(l *login) bool { return !l.acts() })
 }
 
 // find finds each of these names once.

@@ -157,7 +157,7 @@ func (f *Flows) programPage(here origin.Origin, q *begins, notice string) error 
 	case http.StatusUnauthorized:
 		e.Code = codeWrongCredentials
 	}
-	if others := slices.DeleteFunc(forBrowsers(f.acting()), func(l *login) bool { return l.ciba != nil && l.ciba.forPrograms() }); len(others) > 0 {
+	if others := slices.DeleteFunc(forBrowsers(f.usual(here, q.back)), func(l *login) bool { return l.ciba != nil && l.ciba.forPrograms() }); len(others) > 0 {
 		e.LoginURL = f.startURL(here, q.back, others)
 	}
 	return e

@@ -319,7 +319,7 @@ func TestAReplicaThatDiesInTheMiddleOfATokenRequestStopsNobody(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		id := must(f64(strings.TrimPrefix(attempts(b, app)[0], "__Host-doorward-login.")))(t)
 		wait := must(w.flows.loadWaiting(t.Context(), id))(t)
-		wait.Pace = wait.Pace.asking(time.Now())
+		wait.Pace = wait.Pace.asking(time.Now(), wait.callTime())
 		if done, err := w.flows.swap(t.Context(), wait); !done || err != nil {
 			t.Fatal(done, err)
 		}

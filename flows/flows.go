@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -62,7 +63,7 @@ type Callback struct {
 	Host origin.Origin // provider.X.callback_host: one registered URI for all hosts; must be in Deps.Origins
 }
 
-// Deps are what flows are built on. All but Now and Log are needed.
+// Deps are what flows are built on. All but Now, Log and Offers are needed.
 type Deps struct {
 	Providers map[string]*provider.Client
 	Sessions  *sessions.Keeper
@@ -73,6 +74,10 @@ type Deps struct {
 	Pages     *pages.Pages
 	Now       func() time.Time
 	Log       *slog.Logger
+
+	// Offers names the logins that the route of a target takes: path, query and fragment on o, as they are sent to
+	// browsers. None = not known. nil = it is known of no target.
+	Offers func(o origin.Origin, target string) []string
 }
 
 // Flows are all configured logins, logout, and their own endpoints.
@@ -165,20 +170,35 @@ func (f *Flows) addLogins(logins []Login) error {
 		case client == nil:
 			return fmt.Errorf("login.%s: provider: there is no provider %q", l.Name, l.Provider)
 		}
-		made := &login{
-			name: l.Name, label: l.Label, provider: l.Provider, client: client, pass: l.PassParams,
-			optIn: l.Flow != "authorization_code" && l.Flow != "hybrid", basicOnly: l.Flow == "password" && !l.Form,
-		}
-		if err := made.setFlow(l); err != nil {
+		made, err := newLogin(client, l)
+		if err != nil {
 			return fmt.Errorf("login.%s: %w", l.Name, err)
-		}
-		if made.label == "" {
-			made.label = l.Name
 		}
 		f.logins = append(f.logins, made)
 		f.byName[l.Name] = made
 	}
 	return nil
+}
+
+func newLogin(client *provider.Client, l Login) (*login, error) {
+	made := &login{
+		name: l.Name, label: cmp.Or(l.Label, l.Name), provider: l.Provider, client: client, pass: l.PassParams,
+		optIn: l.Flow != "authorization_code" && l.Flow != "hybrid", basicOnly: l.Flow == "password" && !l.Form,
+	}
+	return made, made.setFlow(l)
+}
+
+// CheckLogin validates one login by itself as [New] does, for whoever reads a configuration: the error begins with
+// the key that is wrong ("binding_message: …"). client is the login's provider, and is not asked anything.
+func CheckLogin(client *provider.Client, l Login) error {
+	switch {
+	case l.Name == "":
+		return errors.New("name: a login without a name")
+	case client == nil:
+		return fmt.Errorf("provider: there is no provider %q", l.Provider)
+	}
+	_, err := newLogin(client, l)
+	return err
 }
 
 // Mount registers the own endpoints on mux under the prefix, each with its exact path.

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/doorward/doorward/internal/pages"
 )
@@ -20,9 +21,12 @@ func fromProgram(r *http.Request) bool {
 // readForm reads the body of a form strictly: one type, at most so many bytes, each field once. What would be read
 // past, such as a JSON body, is refused instead: whoever sent it meant something.
 func readForm(w http.ResponseWriter, r *http.Request, most int64) (url.Values, error) {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "application/x-www-form-urlencoded" || r.Header.Get("Content-Encoding") != "" {
 		return nil, &pages.Error{Code: codeBadRequest, Detail: "This is not a form (application/x-www-form-urlencoded)."}
+	}
+	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") { // it would be read as another text than was sent
+		return nil, &pages.Error{Code: codeBadRequest, Detail: "The form must be encoded in UTF-8."}
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	var large *http.MaxBytesError

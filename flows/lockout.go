@@ -264,14 +264,17 @@ func tooManyFailures(wait time.Duration) error {
 	}
 }
 
+// inWords rounds up: whoever waits as long as they read is never too early.
 func inWords(wait time.Duration) string {
 	switch {
+	case wait <= time.Second:
+		return "a second"
 	case wait <= time.Minute:
-		return "a minute"
+		return fmt.Sprintf("%d seconds", (wait+time.Second-1)/time.Second)
 	case wait <= time.Hour:
 		return fmt.Sprintf("%d minutes", (wait+time.Minute-1)/time.Minute)
 	}
-	return "some hours"
+	return fmt.Sprintf("%d hours", (wait+time.Hour-1)/time.Hour)
 }
 
 // recentStrikes reads a budget: big-endian Unix milliseconds, oldest first. What is no budget of ours, or

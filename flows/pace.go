@@ -8,10 +8,11 @@ const (
 	maxBackOff   = time.Minute      // between two requests to a provider that doesn't answer
 	pingFallback = 30 * time.Second // ping mode asks all the same, in case a ping is lost (CIBA §10.2)
 
-	// callTime is how long one token request may take: some servers hold it for up to 30 s (CIBA §7.3). Until
-	// the end of callLease no other replica asks, also if this one has died in the middle.
-	callTime  = 40 * time.Second
-	callLease = 45 * time.Second
+	// How long one token request may take: with CIBA some servers hold it for up to 30 s (§7.3), RFC 8628 knows
+	// nothing of the kind. For leaseSlack more no other replica asks, also if this one has died in the middle.
+	deviceCallTime = 10 * time.Second
+	cibaCallTime   = 40 * time.Second
+	leaseSlack     = 5 * time.Second
 )
 
 // pace says when the next token request may go out. It is a value without a clock and without I/O: each
@@ -25,6 +26,7 @@ type pace struct {
 	Next     int64 `json:"n"`           // no request before
 	Busy     int64 `json:"b,omitempty"` // a request is under way; it counts as lost after this
 	Failures int   `json:"f,omitempty"` // in a row: the provider didn't answer
+	Lost     bool  `json:"x,omitempty"` // of a request since the last answer nobody knows what became: it may have had the tokens
 }
 
 // newPace begins with one interval of waiting: nobody approves in no time (RFC 8628 §3.5).
@@ -44,25 +46,33 @@ func (p pace) early(now time.Time) time.Duration { return milliseconds(p.Next - 
 // interval is what the provider wants between two requests.
 func (p pace) interval() time.Duration { return milliseconds(p.Interval) }
 
-// asking is the pace while a request is under way.
-func (p pace) asking(now time.Time) pace {
-	p.Busy = now.Add(callLease).UnixMilli()
+// asking is the pace while a request is under way that may take so long. One that was under way before, and has
+// left nothing, is lost.
+func (p pace) asking(now time.Time, long time.Duration) pace {
+	p.Lost = p.Lost || p.Busy != 0
+	p.Busy = now.Add(long + leaseSlack).UnixMilli()
 	p.Next = p.Busy
 	return p
 }
 
 // pending is the pace after authorization_pending. least is the shortest wait, if it is more than the interval.
 func (p pace) pending(now time.Time, least time.Duration) pace {
-	p.Failures = 0
+	p.Failures, p.Lost = 0, false
 	return p.wait(now, max(p.interval(), least))
 }
 
 // slower is the pace after slow_down. named is the new interval that some providers send along; 0 = none.
 // It counts only if it is the longer one.
 func (p pace) slower(now time.Time, named time.Duration) pace {
-	p.Failures = 0
+	p.Failures, p.Lost = 0, false
 	p.Interval = max(p.interval()+slowDown, named).Milliseconds()
 	return p.wait(now, p.interval())
+}
+
+// lost is the pace after a request whose answer may have been lost on its way.
+func (p pace) lost() pace {
+	p.Lost = true
+	return p
 }
 
 // troubled is the pace after a request that got no answer: the wait doubles with each, up to a minute, and is

@@ -63,7 +63,7 @@ func TestDEV5TroubleDoublesTheWaitUpToAMinuteAndNeverShortensIt(t *testing.T) {
 }
 
 func TestARequestUnderWayIsAloneUntilItCountsAsLost(t *testing.T) {
-	p := newPace(at(0), 5*time.Second).asking(at(5))
+	p := newPace(at(0), 5*time.Second).asking(at(5), cibaCallTime)
 	for _, now := range []float64{5, 10, 49} {
 		if p.due(at(now)) {
 			t.Errorf("a second request after %v s", now-5)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -75,19 +76,21 @@ func (f *Flows) readPassword(here origin.Origin, query url.Values) (q passwordQu
 			forms = append(forms, l)
 		}
 	}
-	wanted := query.Get("login")
-	for _, l := range forms {
-		if l.name == wanted || wanted == "" && len(forms) == 1 {
-			q.login = l
-		}
-	}
-	switch {
-	case len(forms) == 0: // no route names any: off (P117)
+	if len(forms) == 0 { // no route names any: off (P117)
 		return q, &pages.Error{Code: codeNoRoute}
-	case q.login == nil:
-		return q, &pages.Error{Code: codeBadRequest, Detail: "There is no such login with user name and password."}
 	}
 	q.how.back = f.target(here, query.Get("rd"))
+	if name := query.Get("login"); name != "" {
+		i := slices.IndexFunc(forms, func(l *login) bool { return l.name == name })
+		if i < 0 {
+			return q, &pages.Error{Code: codeBadRequest, Detail: "There is no such login with user name and password."}
+		}
+		q.login = forms[i]
+	} else if forms = f.meant(here, q.how.back, forms); len(forms) > 1 {
+		return q, sayWhich(forms)
+	} else {
+		q.login = forms[0]
+	}
 	q.how.passed, err = passed(query, []*login{q.login})
 	return q, err
 }
@@ -172,7 +175,7 @@ func (f *Flows) showPassword(w http.ResponseWriter, r *http.Request, here origin
 	l := q.login
 	page := pages.Password{
 		Host: here.Authority(), Label: l.label, Provider: l.providerHost(), AskOTP: l.password.otp != "", Status: http.StatusOK,
-		Username: username, Other: f.otherWays(q.how.back),
+		Username: username, Other: f.otherWays(here, q.how.back, l),
 		Form: pages.Form{Action: f.prefix + passwordPath, Hidden: []pages.Field{{Name: "login", Value: l.name}, {Name: "rd", Value: q.how.back}}},
 	}
 	for name, values := range q.how.passed {

@@ -29,9 +29,14 @@ func (f *Flows) relay(w http.ResponseWriter, r *http.Request, here origin.Origin
 	if here != host && (!host.IsZero() || t.Attempts == nil) {
 		return f.stateError(here, home, "No sign-in of this browser waits for an answer here.")
 	}
+	other := "" // for browsers without script; from the host that is registered for all a login could not go on
+	if host.IsZero() {
+		other = f.otherWays(here, home, nil)
+	}
 	f.deps.Pages.Relay(w, r, pages.Relay{
 		Action: f.callbacks[provider].path,
 		Token:  f.sealParameter(purposeRelay, t, bound(here, provider)),
+		Other:  other,
 	})
 	return nil
 }

@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -64,7 +65,8 @@ func (f *Flows) start(w http.ResponseWriter, r *http.Request, here origin.Origin
 	if err != nil || len(query["rd"]) > 1 || len(query["prompt"]) > 1 {
 		return &pages.Error{Code: codeBadRequest, Detail: "The address is not encoded correctly, or says something twice."}
 	}
-	chosen, ok := f.choose(query["login"])
+	back := f.target(here, query.Get("rd"))
+	chosen, ok := f.choose(query["login"], here, back)
 	if !ok {
 		return &pages.Error{Code: codeBadRequest, Detail: "There is no such login."}
 	}
@@ -76,7 +78,7 @@ func (f *Flows) start(w http.ResponseWriter, r *http.Request, here origin.Origin
 	if err != nil {
 		return err
 	}
-	return f.startOne(w, r, here, chosen, beginning{back: f.target(here, query.Get("rd")), prompt: prompt, passed: along})
+	return f.startOne(w, r, here, chosen, beginning{back: back, prompt: prompt, passed: along})
 }
 
 func (f *Flows) startOne(w http.ResponseWriter, r *http.Request, here origin.Origin, logins []*login, how beginning) error {
@@ -87,26 +89,26 @@ func (f *Flows) startOne(w http.ResponseWriter, r *http.Request, here origin.Ori
 	if pages.KindOf(r) == pages.Program || len(logins) == 0 {
 		return f.loginRequired(here, how.back, logins)
 	}
-	return redirect(w, seeOther(r), f.prefix+"/sign_in?"+f.query(how, logins))
+	return redirect(w, seeOther(r), f.prefix+"/sign_in?"+f.query(here, how, logins))
 }
 
-// startURL is where a login for back begins. nil logins are all. A link that no page shows
+// startURL is where a login for back begins. nil logins are the usual ones. A link that no page shows
 // because of its length would leave nowhere to go, so it does without the target.
 func (f *Flows) startURL(here origin.Origin, back string, logins []*login) string {
 	if logins != nil && len(logins) == 0 {
 		return "" // HTTP Basic alone: no page helps
 	}
 	start := here.String() + f.prefix + "/start?"
-	if to := start + f.query(beginning{back: back}, logins); len(to) <= maxStartURL {
+	if to := start + f.query(here, beginning{back: back}, logins); len(to) <= maxStartURL {
 		return to
 	}
-	return start + f.query(beginning{}, logins)
+	return start + f.query(here, beginning{}, logins)
 }
 
-// query names logins only where they are not all. rd is the last parameter: the page that keeps a
-// fragment appends to it.
-func (f *Flows) query(how beginning, logins []*login) string {
-	if len(logins) == len(f.acting()) {
+// query names logins only where they are not all, or would not be if nobody named them. rd is the last
+// parameter: the page that keeps a fragment appends to it.
+func (f *Flows) query(here origin.Origin, how beginning, logins []*login) string {
+	if all := len(f.acting()); len(logins) == all && len(f.usual(here, cmp.Or(how.back, home))) == all {
 		logins = nil
 	}
 	return queryOf(how, logins...)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/doorward/doorward/flows/provider"
 	"github.com/doorward/doorward/internal/origin"
@@ -39,7 +40,7 @@ type begins struct {
 var beginParams = []string{"login", "rd", "attempt", "hint", "user_code"}
 
 // readBegin reads the query or the form of an endpoint of one kind. Without login the only one of that kind that acts is
-// meant; a login of any other flow is none.
+// meant, or that the route of rd takes; a login of any other flow is none.
 func (f *Flows) readBegin(here origin.Origin, kind string, q url.Values) (*begins, error) {
 	for _, name := range beginParams {
 		if len(q[name]) > 1 {
@@ -55,12 +56,37 @@ func (f *Flows) readBegin(here origin.Origin, kind string, q url.Values) (*begin
 			return nil, &pages.Error{Code: codeBadRequest, Detail: "There is no such login here."}
 		}
 		b.login = all[i]
-	case len(all) == 1 || len(all) > 1 && b.attempt != "":
-		b.login, b.unsaid = all[0], len(all) > 1
+	case len(all) == 0: // no route names any
+		return nil, &pages.Error{Code: codeBadRequest, Detail: "There is no such login here."}
 	default:
-		return nil, &pages.Error{Code: codeBadRequest, Detail: "Which login is meant must be said by the parameter login."}
+		meant := f.meant(here, b.back, all)
+		b.login, b.unsaid = meant[0], len(all) > 1 && b.attempt != ""
+		if len(meant) > 1 && b.attempt == "" {
+			return nil, sayWhich(meant)
+		}
 	}
 	return b, nil
+}
+
+// meant narrows logins of one flow to those with which one gets to back, for whoever has not said which.
+func (f *Flows) meant(here origin.Origin, back string, all []*login) []*login {
+	if len(all) == 1 {
+		return all
+	}
+	offered := f.offered(here, back)
+	if left := slices.DeleteFunc(slices.Clone(all), func(l *login) bool { return !slices.Contains(offered, l) }); len(left) > 0 {
+		return left
+	}
+	return all
+}
+
+// sayWhich is the answer to whoever must say which of several logins they mean.
+func sayWhich(logins []*login) error {
+	var names []string
+	for _, l := range logins {
+		names = append(names, l.name)
+	}
+	return &pages.Error{Code: codeBadRequest, Detail: "Several logins could be meant: login must be one of " + strings.Join(names, ", ") + "."}
 }
 
 // readPost reads a form that begins a login, and refuses whoever must not: a POST that another site has made
@@ -82,6 +108,12 @@ func (f *Flows) readPost(w http.ResponseWriter, r *http.Request, here origin.Ori
 		return nil, err
 	}
 	b.hint, b.userCode = form.Get("hint"), secret.New(form.Get("user_code"))
+	if b.unsaid { // the attempt says only which page this comes from
+		all := slices.DeleteFunc(f.acting(), func(l *login) bool { return l.waits() != kind })
+		if meant := f.meant(here, b.back, all); len(meant) > 1 {
+			return nil, sayWhich(meant)
+		}
+	}
 	record(w, b.login)
 	return b, nil
 }
@@ -144,7 +176,11 @@ func (f *Flows) sendToWait(w http.ResponseWriter, r *http.Request, a *attempt, w
 		f.deps.Pages.JSON(w, r, http.StatusCreated, f.waitingJSON(wait, f.pollPath(wait.Kind, a, several)))
 		return nil
 	}
-	return redirect(w, http.StatusSeeOther, f.prefix+"/"+wait.Kind+"?attempt="+a.name())
+	to := f.prefix + "/" + wait.Kind + "?attempt=" + a.name()
+	if len(a.back) <= maxStateBack { // for a browser that keeps no cookies: it begins again where it wanted to go
+		to += "&" + queryOf(beginning{back: a.back}, f.byName[a.login])
+	}
+	return redirect(w, http.StatusSeeOther, to)
 }
 
 // beginError is the answer to a login that could not begin at the provider.

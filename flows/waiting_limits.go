@@ -17,7 +17,7 @@ const (
 	startsOfAll     = 20_000 // whatever the addresses
 
 	// maxAsking is how many token requests of waiting logins are under way at a time, per provider and replica. A
-	// provider that hangs holds each for up to callTime, while all browsers keep asking.
+	// provider that hangs holds each for up to its callTime, while all browsers keep asking.
 	maxAsking = 256
 )
 

@@ -29,7 +29,7 @@ func (f *Flows) pageOf(w http.ResponseWriter, r *http.Request, here origin.Origi
 		return err
 	}
 	if a == nil {
-		return f.lost(w, r, here, q, begin, "That sign-in was finished already, or was begun in another browser.")
+		return f.lost(w, r, here, q, begin, "That sign-in was finished already, was begun in another browser, or this browser keeps no cookies for "+here.Authority()+".")
 	}
 	q.login, q.back, q.unsaid = l, a.back, false
 	record(w, l)
@@ -168,7 +168,7 @@ func (f *Flows) waitingPart(a *attempt, q *begins, w *waiting) pages.Waiting {
 	part := pages.Waiting{
 		Status: w.Status, Problem: w.Why, Trouble: q.trouble,
 		ExpiresIn: wholeSeconds(w.ends().Sub(now)), Interval: wholeSeconds(w.interval(now)),
-		Poll: f.pollPath(w.Kind, a, true), Reload: page, Again: f.beginForm(&again), Other: f.otherWays(a.back),
+		Poll: f.pollPath(w.Kind, a, true), Reload: page, Again: f.beginForm(&again), Other: f.otherWays(a.here, a.back, f.byName[a.login]),
 	}
 	if w.Status == waitReady {
 		part.Status = waitPending

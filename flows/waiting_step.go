@@ -44,7 +44,7 @@ func (f *Flows) stepFrom(ctx context.Context, w *waiting) (*waiting, error) {
 	}
 	defer leave()
 	claimed := *w
-	claimed.Pace = w.Pace.asking(now)
+	claimed.Pace = w.Pace.asking(now, w.callTime())
 	if won, err := f.swap(ctx, &claimed); err != nil || !won {
 		return w, err // somebody else asks
 	}
@@ -80,6 +80,14 @@ func (f *Flows) settleTokens(ctx context.Context, w *waiting, o outcome) (settle
 
 const settlePause = 500 * time.Millisecond
 
+// callTime is how long one token request may take.
+func (w *waiting) callTime() time.Duration {
+	if w.Kind == kindDevice {
+		return deviceCallTime
+	}
+	return cibaCallTime
+}
+
 // due reports whether the next step is a token request. Who has everything pushed asks for nothing.
 func (w *waiting) due(now time.Time) bool {
 	return w.Status == waitPending && w.Delivery != deliveryPush && w.Pace.due(now) && now.Before(w.ends())
@@ -112,7 +120,7 @@ func (f *Flows) ask(ctx context.Context, w *waiting) outcome {
 		return outcome{status: waitPending, pace: w.patience()}
 	}
 	began := f.deps.Now()
-	asking, cancel := context.WithTimeout(ctx, callTime)
+	asking, cancel := context.WithTimeout(ctx, w.callTime())
 	defer cancel()
 	response, err := l.askToken(asking, w)
 	if err == nil {
@@ -150,12 +158,25 @@ func (w *waiting) judge(err error) outcome {
 		return outcome{status: waitDenied}
 	case e.Code == "transaction_failed":
 		return outcome{status: waitFailed, code: codeProviderBad, why: "The provider could not finish the sign-in, although nobody refused it.", err: err}
+	case e.Code == "invalid_grant" && w.Pace.Lost: // the request before was answered after we gave it up, and has used the code up
+		return outcome{status: waitFailed, code: codeLoginExpired, why: "The answer of the provider was lost on its way. Begin again.", err: err}
 	case e.Code == "invalid_grant":
 		return outcome{status: waitFailed, code: codeProviderBad, why: "The provider does not know this request any more.", err: err}
 	case e.Kind == provider.Unavailable:
-		return outcome{status: waitPending, err: err, pace: func(p pace, now time.Time) pace { return p.troubled(now, e.RetryAfter) }}
+		return outcome{status: waitPending, err: err, pace: func(p pace, now time.Time) pace {
+			if mayBeAnswered(e) {
+				p = p.lost()
+			}
+			return p.troubled(now, e.RetryAfter)
+		}}
 	}
 	return outcome{status: waitFailed, code: providerFailure(e, err).Code, why: failureInWords(e), err: err}
+}
+
+// mayBeAnswered reports whether the provider may have given tokens in answer to a request that failed, which then
+// are lost: whoever was told to come later, or did not trust the server, got none.
+func mayBeAnswered(e *provider.Error) bool {
+	return e.Code != "rate_limited" && e.Code != "tls_untrusted"
 }
 
 func failureInWords(e *provider.Error) string {

@@ -132,6 +132,23 @@ func (t *table) rules(o origin.Origin, decoded string) (n *node, sure bool) {
 	return n, loose == decoded || t.match(o, loose) == n
 }
 
+// Logins names the logins whose sessions open what is at a target (path, query and fragment) of o, for a GET. None
+// = it is not known: nothing is there, everybody may see it, or no session opens it.
+func (g *Gateway) Logins(o origin.Origin, target string) []string {
+	path, _, _ := strings.Cut(target, "#")
+	path, _, _ = strings.Cut(path, "?")
+	_, decoded, refusal := parsePath(path)
+	if refusal != "" || g.sites[o] == nil {
+		return nil
+	}
+	n, sure := g.routes.rules(o, decoded)
+	rt := n.route(http.MethodGet)
+	if !sure || rt == nil || rt.public || !rt.callers.accept.session {
+		return nil
+	}
+	return slices.Clone(rt.logins)
+}
+
 // route returns the route for a method, or nil.
 func (n *node) route(method string) *route {
 	if n != nil {

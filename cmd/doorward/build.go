@@ -68,21 +68,30 @@ func build(c *config.Config, st *state, before *graph, log *slog.Logger) (*graph
 	}); err != nil {
 		return nil, configError("sessions", err)
 	}
+	var gateway *proxy.Gateway // is built after the flows, which begin its logins
+	offers := func(o origin.Origin, target string) []string {
+		if gateway == nil { // nothing is served yet
+			return nil
+		}
+		return gateway.Logins(o, target)
+	}
 	if g.flows, err = flows.New(c.Flows(), flows.Deps{
 		Providers: g.providers, Sessions: g.keeper, Revoker: g.revoker, Shared: st.shared, Ring: ring, Origins: origins, Pages: g.pages, Log: log,
+		Offers: offers,
 	}); err != nil {
 		g.close()
 		return nil, configError("login", err)
 	}
-	if g.handler, err = g.gateway(origins, log); err != nil {
+	if gateway, err = g.gateway(origins, log); err != nil {
 		g.close()
 		return nil, err
 	}
+	g.handler = gateway
 	return g, nil
 }
 
 // gateway makes the inbound side: own endpoints and routes.
-func (g *graph) gateway(origins *origin.Set, log *slog.Logger) (http.Handler, error) {
+func (g *graph) gateway(origins *origin.Set, log *slog.Logger) (*proxy.Gateway, error) {
 	own := http.NewServeMux()
 	g.flows.Mount(own)
 	pc := g.config.Proxy()

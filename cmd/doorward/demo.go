@@ -144,7 +144,7 @@ func startDemoApps(ctx context.Context, o demoOptions, dir string) (a *demoApps,
 	}
 	a = &demoApps{secret: rand.Text()}
 	a.pages = demo.Config{
-		App: "/coolwebapp", Prefix: "/oauth2", Origin: fmt.Sprintf("http://localhost:%d", gateway), Users: o.users, TOML: productionTOML,
+		App: "/coolwebapp", Prefix: "/oauth2", Origin: fmt.Sprintf("http://localhost:%d", gateway), Users: o.users, TOML: productionTOML, Recipes: recipes(),
 		// The provider is 127.0.0.1 and the gateway localhost: two hosts, so that they do not
 		// share cookies (ports do not keep cookies apart).
 		Provider: "http://" + listeners[0].Addr().String(), Client: clientOf(gateway),

@@ -191,6 +191,46 @@ approve = { login = "phone", methods = ["POST"], binding_message = '"PAY-" + for
 `
 )
 
+// recipes are the examples as they would be written for real: the demo's own login and the route that needs it, with
+// one provider for all.
+func recipes() map[string]string {
+	return map[string]string{
+		"coolwebapp": recipe("coolwebapp", "coolwebapp"),
+		demo.SPA:     recipe(demo.LoginSPA, "simplespa"),
+		demo.Desktop: recipe(demo.LoginDesktop, "files"),
+		demo.TV:      recipe(demo.LoginTV, "smarttv"),
+		demo.Till:    recipe(demo.LoginTill, "payments"),
+	}
+}
+
+func recipe(login, route string) string {
+	var b strings.Builder
+	for line := range strings.Lines(table("[login."+login+"]") + "\n" + table("[[route]]\nname = \""+route+"\"")) {
+		switch key, _, _ := strings.Cut(line, " = "); key {
+		case "label", "name":
+		case "provider":
+			b.WriteString("provider = \"corp\"\n")
+		case "host":
+			b.WriteString("host = \"app.example.com\"\n")
+		case "upstream":
+			b.WriteString("upstream = [\"http://127.0.0.1:3000\"]\n")
+		default:
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+// table is the table of the demo's configuration that begins so, up to the next.
+func table(begin string) string {
+	for t := range strings.SplitSeq(demoLogins+demoRoutes, "\n\n") {
+		if t = strings.TrimSpace(t) + "\n"; strings.HasPrefix(t, begin+"\n") {
+			return t
+		}
+	}
+	return ""
+}
+
 // productionTOML is what the demo does, as it would be written for real.
 const productionTOML = `[provider.corp]
 issuer        = "https://sso.example.com/realms/main"

@@ -293,7 +293,7 @@ func (d *demoRun) signInTill() *till {
 	page := s.b.Open(d.t, d.origin).Click(d.t, "Switch the till on").Submit(d.t, map[string]string{"hint": "alice"})
 	wants(d.t, page, 200, "Look at your phone")
 	s.onPhone().SignIn(d.t, "alice", demoPassword)
-	s.press("Approve", "Sign in to PointOfSaleTerminal?")
+	s.press("Approve", "PointOfSaleTerminal asks: ")
 	s.page = d.waits(s.b, page)
 	wants(d.t, s.page, 200, "20.00 EUR", "Signed in by phone as alice")
 	return s
@@ -345,7 +345,7 @@ func TestTheDemoPlaysPointOfSaleTerminal(t *testing.T) {
 	if page := s.b.Open(t, d.origin+"/pointofsale/"); strings.Contains(page.Text(), "Taken so far") {
 		t.Error("the till took money before anybody had approved it")
 	}
-	s.press("Approve", "PAY-20-EUR")
+	s.press("Approve", "PointOfSaleTerminal asks: PAY-20-EUR Approve this only if the other screen shows the same")
 	wants(t, d.waits(s.b, held).Press(t, "Send it"), 200, "Receipt 1", "Approved by alice on their phone", "Taken so far")
 	got := strings.Join(unlessPolls(d.messages("pointofsale"))[before:], "\n")
 	for _, pattern := range []string{

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorward/doorward/demo"
 	"github.com/doorward/doorward/internal/config"
 	"github.com/doorward/doorward/internal/testnet"
 )
@@ -261,6 +262,39 @@ func TestTheTOMLThatTheDemoShowsIsAConfiguration(t *testing.T) {
 	}
 	if warnings := c.Warnings(); len(warnings) != 0 {
 		t.Errorf("it warns of %q", warnings)
+	}
+}
+
+func TestEachExampleIsShownAsItIsDoneInProduction(t *testing.T) {
+	provider, _, _ := strings.Cut(productionTOML, "[[route]]")
+	d := startDemo(t)
+	page := d.browser().Open(t, d.origin)
+	for id, lines := range map[string][]string{
+		"coolwebapp": {`flow = "authorization_code"`, `login = ["coolwebapp"]`},
+		demo.SPA:     {`flow = "implicit"`, `response_type = "id_token token"`, `response_mode = "form_post"`, `login = ["spa"]`},
+		demo.Desktop: {`flow = "password"`, `form = true`, `accept = ["session", "basic"]`, `login = ["legacy"]`},
+		demo.TV:      {`flow = "device"`, `login = ["tv"]`},
+		demo.Till:    {`flow = "ciba"`, `login = ["phone"]`, `approve = { login = "phone", methods = ["POST"], binding_message = '"PAY-" + form.amount + "-" + form.currency', expires = "2m" }`},
+	} {
+		recipe := recipes()[id]
+		for _, line := range append(lines, "[[route]]", `provider = "corp"`, `credential = "session"`, `host = "app.example.com"`) {
+			if !strings.Contains(recipe, line+"\n") {
+				t.Errorf("%s has no line %s:\n%s", id, line, recipe)
+			}
+		}
+		if !strings.Contains(strings.Join(strings.Fields(page.Text()), " "), strings.Join(strings.Fields(recipe), " ")) {
+			t.Errorf("the landing page does not show %s", id)
+		}
+		path := filepath.Join(t.TempDir(), "doorward.toml")
+		if err := os.WriteFile(path, []byte(provider+recipe), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(config.Options{Path: path, Environ: []string{"CORP_SECRET=a-client-secret-of-good-length"}})
+		if err != nil {
+			t.Errorf("%s is no configuration: %v\n%s", id, err, recipe)
+		} else if n := len(c.Proxy().Routes); n != 1 {
+			t.Errorf("%s has %d routes", id, n)
+		}
 	}
 }
 

@@ -76,6 +76,9 @@ func loginAt(ctx context.Context, target, dir string, o loginOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := prepare(dir); err != nil {
+		return err
+	}
 	form := url.Values{"rd": {at.RequestURI()}}
 	if o.login != "" {
 		form.Set("login", o.login)
@@ -88,16 +91,32 @@ func loginAt(ctx context.Context, target, dir string, o loginOptions) error {
 	if err := g.await(ctx, o, begun); err != nil {
 		return err
 	}
-	t, err := g.ticket(ctx, o.prefix)
+	path, err := g.collect(ctx, o.prefix, dir)
 	if err != nil {
-		return err
+		return g.undo(ctx, o.prefix, err)
 	}
-	path, err := t.keep(dir)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(o.out, "Signed in to %s. The ticket is in %s; doorward token %[1]s hands it out.\n", t.Origin, path)
+	fmt.Fprintf(o.out, "Signed in to %s. The ticket is in %s; doorward token %[1]s hands it out.\n", siteOf(at), path)
 	return nil
+}
+
+// collect takes the ticket from what the gateway has set, and keeps it.
+func (g *gatewayClient) collect(ctx context.Context, prefix, dir string) (path string, err error) {
+	t, err := g.ticket(ctx, prefix)
+	if err != nil {
+		return "", err
+	}
+	return t.keep(dir)
+}
+
+// undo ends a session whose ticket nobody has: otherwise it would live until its time is over, and nobody could sign
+// out of it.
+func (g *gatewayClient) undo(ctx context.Context, prefix string, why error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second) // whoever gives up isn't kept waiting for long
+	defer cancel()
+	if _, err := g.send(ctx, http.MethodPost, prefix+"/sign_out", url.Values{}); err != nil {
+		return fmt.Errorf("%w; the sign-in was approved, and its session at the gateway has not been ended: %w", why, err)
+	}
+	return fmt.Errorf("%w; the sign-in was approved, and has been ended again", why)
 }
 
 // await polls until the sign-in has ended, well or not.

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -24,6 +26,9 @@ type scripted struct {
 	begun  time.Time
 	login  string
 	rd     string
+
+	approving func() // when a poll is answered so
+	ended     int    // how often the session was signed out of
 }
 
 func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -58,6 +63,9 @@ func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case "slow":
 			answer(http.StatusOK, `{"status":"pending","interval":10}`)
 		case "approved":
+			if s.approving != nil {
+				s.approving()
+			}
 			http.SetCookie(w, &http.Cookie{Name: "doorward", Value: handedOut, Path: "/"})
 			answer(http.StatusOK, `{"status":"approved","location":"/"}`)
 		case "in cookies":
@@ -71,6 +79,12 @@ func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.t.Errorf("the session is asked for with %v", c)
 		}
 		answer(http.StatusOK, `{"session":{"ends_at":%q}}`, s.begun.Add(24*time.Hour).Format(time.RFC3339))
+	case "POST /oauth2/sign_out":
+		if c, err := r.Cookie("doorward"); err != nil || c.Value == "" {
+			s.t.Error("somebody signs out without a session")
+		}
+		s.ended++
+		answer(http.StatusOK, `{}`)
 	default:
 		answer(http.StatusNotFound, `{"code":"no_route","status":404,"detail":"There is nothing at this address.","reference":"ABC123"}`)
 	}
@@ -153,6 +167,62 @@ func TestLoginFromATerminalSaysHowItEnded(t *testing.T) {
 			t.Errorf("a gateway that stays away: %v after %s", err, time.Since(begun))
 		}
 	})
+}
+
+// A place that nobody can write to is a file where a directory should be: root can't write there either.
+func TestLoginFromATerminalAsksForNoCodeIfItsTicketCouldNotBeKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := testnet.NewFor(t)
+		s := &scripted{t: t, script: []string{"approved"}}
+		net.Serve(t, "localhost:4180", s)
+		home := filepath.Join(t.TempDir(), "home")
+		if err := os.WriteFile(home, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.Join(home, ".local", "state", "doorward", "tickets")
+		err := loginAt(t.Context(), "http://localhost:4180/", dir, loginOptions{clientOptions: clientOptions{prefix: "/oauth2", dial: net.Dial}, out: io.Discard})
+		if err == nil || !strings.Contains(err.Error(), "tickets cannot be kept in "+dir) || !strings.Contains(err.Error(), "set XDG_STATE_HOME") {
+			t.Errorf("%v", err)
+		}
+		if !s.begun.IsZero() {
+			t.Error("it had somebody approve a sign-in that leads to nothing")
+		}
+	})
+}
+
+func TestLoginFromATerminalLeavesNoSessionBehindThatItCannotKeep(t *testing.T) {
+	for name, c := range map[string]struct {
+		end    string
+		spoils bool // the place of tickets, while somebody approves
+		says   string
+	}{
+		"the place has gone":          {"approved", true, "has been ended again"},
+		"the gateway keeps no ticket": {"in cookies", false, "keeps sessions in cookies"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			net := testnet.NewFor(t)
+			dir := filepath.Join(t.TempDir(), "tickets")
+			s := &scripted{t: t, script: []string{"pending", c.end}}
+			if c.spoils {
+				s.approving = func() {
+					if err := os.Remove(dir); err != nil { // so that nothing is left of the attempt to write
+						t.Error(err)
+					}
+					if err := os.WriteFile(dir, nil, 0o600); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			net.Serve(t, "localhost:4180", s)
+			err := loginAt(t.Context(), "http://localhost:4180/", dir, loginOptions{clientOptions: clientOptions{prefix: "/oauth2", dial: net.Dial}, out: io.Discard})
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if s.ended != 1 {
+				t.Errorf("%s: the session was ended %d times", name, s.ended)
+			}
+		})
+	}
 }
 
 func TestATicketNeverGoesOverPlainHTTPToAnotherMachine(t *testing.T) {

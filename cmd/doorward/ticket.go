@@ -52,6 +52,23 @@ func ticketPath(dir, origin string) string {
 	return filepath.Join(dir, strings.NewReplacer("://", "_", ":", "_", "[", "", "]", "").Replace(origin)+".json")
 }
 
+// prepare makes sure that a ticket can be kept in dir, by writing something there: to learn it after
+// somebody has approved the sign-in would be too late.
+func prepare(dir string) error {
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		var f *os.File
+		if f, err = os.CreateTemp(dir, ".ticket-*"); err == nil {
+			_, err = f.WriteString("\n")
+			err = errors.Join(err, f.Close(), os.Remove(f.Name()))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("tickets cannot be kept in %s: %w; set XDG_STATE_HOME to a directory that you can write to", dir, err)
+	}
+	return nil
+}
+
 // keep writes the ticket, readable by its owner only, at once or not at all.
 func (t *ticket) keep(dir string) (path string, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {

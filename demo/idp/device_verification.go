@@ -57,9 +57,7 @@ func (s *Server) askDevice(c *call, device *deviceRequest, session *session) err
 	page := deviceConsentPage{
 		Action: s.URL(DeviceVerification), Client: device.client.Name, User: session.user.Username,
 		Code: spell(device.userCode), From: device.from, Asked: clock(device.asked), Confirm: session.confirmation("device " + device.userCode),
-	}
-	for _, scope := range device.scopes {
-		page.Scopes = append(page.Scopes, scopeText(scope))
+		Scopes: scopeTexts(device.scopes),
 	}
 	return c.page(http.StatusOK, "device_consent", page)
 }

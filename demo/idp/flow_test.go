@@ -124,6 +124,21 @@ func TestConsentIsAskedOnceAndMayBeRefused(t *testing.T) {
 	}
 }
 
+func TestWhatAScopeAllowsIsSaidOnce(t *testing.T) {
+	w := newWorld(t, func(c *idp.Config) { c.Clients[0].SkipConsent = false })
+	w.login()
+	for scope, want := range map[string]string{
+		"openid profile":        "see your name, user name and groups",
+		"openid profile groups": "see your name and user name",
+		"openid groups":         "see your groups",
+	} {
+		read := w.browser.Open(t, w.authorizeURL("scope", scope, "prompt", "consent")).Text()
+		if !strings.Contains(read, want) || strings.Count(read, "groups") != strings.Count(scope, "groups")+strings.Count(want, "name, user name and groups") {
+			t.Errorf("%s: %s", scope, read)
+		}
+	}
+}
+
 func TestLoginForm(t *testing.T) {
 	w := newWorld(t)
 	page := w.browser.Open(t, w.authorizeURL())

@@ -200,10 +200,7 @@ type consentPage struct {
 func (s *Server) askConsent(c *call, i *interaction, session *session) error {
 	i.session = session.cookie
 	s.keep(i)
-	page := consentPage{Client: i.request.client.Name, User: session.user.Username, Interaction: i.id, Action: s.URL(Consent)}
-	for _, scope := range i.request.scopes {
-		page.Scopes = append(page.Scopes, scopeText(scope))
-	}
+	page := consentPage{Client: i.request.client.Name, User: session.user.Username, Interaction: i.id, Action: s.URL(Consent), Scopes: scopeTexts(i.request.scopes)}
 	return c.page(http.StatusOK, "consent", page)
 }
 
@@ -231,6 +228,18 @@ func (s *Server) serveConsent(c *call) error {
 	}
 	s.state.mu.Unlock()
 	return s.finish(c, i.request, session)
+}
+
+// scopeTexts are what scopes let a client do, each thing once: groups come with profile too.
+func scopeTexts(scopes []string) (texts []string) {
+	for _, scope := range scopes {
+		text := scopeText(scope)
+		if scope == "profile" && slices.Contains(scopes, "groups") {
+			text = "see your name and user name"
+		}
+		texts = append(texts, text)
+	}
+	return texts
 }
 
 func scopeText(scope string) string {

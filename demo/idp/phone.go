@@ -48,19 +48,19 @@ func (s *Server) phonePage(c *call, session *session, waiting []PendingCIBA, ids
 	page := phonePage{Action: s.URL(Phone), User: session.user.Username, IDs: ids}
 	switch c.query.Get("done") {
 	case "approved":
-		page.Done = "Approved. The other device is signed in."
+		page.Done = "Approved. Look at the other device."
 	case "denied":
-		page.Done = "Denied. Nobody was signed in."
+		page.Done = "Denied. The other device is told so."
 	case "late":
 		page.Done = "That request had expired, or was decided before."
 	}
 	for _, w := range waiting {
+		// What an approval is for, a sign-in or a payment, CIBA tells no provider (Core §7.1). The binding message
+		// is what the person can judge by.
 		shown := phoneRequest{
 			ID: w.ID, Client: s.clients[w.ClientID].Name, Message: w.BindingMessage, From: w.From,
 			Asked: clock(w.Asked), Expires: clock(w.Expires), Confirm: session.confirmation("phone " + w.ID),
-		}
-		for _, scope := range w.Scopes {
-			shown.Scopes = append(shown.Scopes, scopeText(scope))
+			Scopes: scopeTexts(w.Scopes),
 		}
 		page.Requests = append(page.Requests, shown)
 	}

@@ -22,7 +22,7 @@ func TestThePhoneShowsWhatWaitsAndTwoButtons(t *testing.T) {
 	r := w.ok(idp.CIBA, cibaForm("binding_message", "W4SCT"))
 	w.ok(idp.CIBA, cibaForm("login_hint", "bob", "binding_message", "B0B"))
 	page = phone.Open(t, w.URL(idp.Phone))
-	for _, want := range []string{"Sign in to Doorward?", "W4SCT", "see your name", "Asked from", "Asked at", "Good until"} {
+	for _, want := range []string{"Doorward asks: W4SCT", "only if the other screen shows the same", "see your name", "Asked from", "Asked at", "Good until"} {
 		if !strings.Contains(page.Text(), want) {
 			t.Errorf("%q is missing: %s", want, page.Text())
 		}
@@ -31,7 +31,7 @@ func TestThePhoneShowsWhatWaitsAndTwoButtons(t *testing.T) {
 		t.Error("the page shows what is not alice's, or the auth_req_id")
 	}
 	done := page.Press(t, "Approve")
-	if !strings.Contains(done.Text(), "Approved.") || !strings.Contains(done.Text(), "Nothing waits") {
+	if !strings.Contains(done.Text(), "Approved. Look at the other device.") || !strings.Contains(done.Text(), "Nothing waits") {
 		t.Errorf("%s", done.Text())
 	}
 	if _, claims := w.verify(w.ok(idp.Token, cibaPoll(r)).text("id_token")); claims["sub"] != "8f2c-alice" {
@@ -39,6 +39,27 @@ func TestThePhoneShowsWhatWaitsAndTwoButtons(t *testing.T) {
 	}
 	if late := page.Press(t, "Approve"); !strings.Contains(late.Text(), "decided before") {
 		t.Errorf("pressed twice: %s", late.Text())
+	}
+}
+
+// A request for a payment looks to a provider like one for a sign-in.
+func TestThePhoneClaimsNothingOfWhatAnApprovalIsFor(t *testing.T) {
+	w := newWorld(t, everyFlow)
+	phone := w.net.Browser()
+	phone.Open(t, w.URL(idp.Phone)).SignIn(t, "alice", "alice")
+	for _, said := range []struct{ message, asks, only string }{
+		{"PAY-20-EUR", "Doorward asks: PAY-20-EUR", "if the other screen shows the same"},
+		{"", "Doorward asks for your approval", "if you have just asked for it yourself"},
+	} {
+		for _, button := range []string{"Approve", "Deny"} {
+			w.ok(idp.CIBA, cibaForm("binding_message", said.message))
+			page := phone.Open(t, w.URL(idp.Phone))
+			read := strings.Join(strings.Fields(page.Text()), " ")
+			done := page.Press(t, button).Text()
+			if !strings.Contains(read, said.asks) || !strings.Contains(read, said.only) || strings.Contains(strings.ToLower(read+done), "sign in") || strings.Contains(done, "signed in") {
+				t.Errorf("%q, %s: %s\n%s", said.message, button, read, done)
+			}
+		}
 	}
 }
 
@@ -76,7 +97,7 @@ func TestAPhoneIsItsPersonsOnly(t *testing.T) {
 	}
 	t.Run("another person can take the phone over", func(t *testing.T) {
 		p := alice.Open(t, w.URL(idp.Phone)).Click(t, "Somebody else’s phone").SignIn(t, "bob", "bob")
-		if !strings.Contains(p.Text(), "bob’s phone") || strings.Contains(p.Text(), "Sign in to") {
+		if !strings.Contains(p.Text(), "bob’s phone") || strings.Contains(p.Text(), "asks") {
 			t.Errorf("%s", p.Text())
 		}
 	})

@@ -158,7 +158,7 @@ func readCIBAAnswer(o object) (*CIBAAnswer, error) {
 // Unavailable allows another question (§11). It takes up to 35 seconds, as a server may hold
 // the question.
 func (c *Client) CIBAToken(ctx context.Context, authReqID secret.String) (*Response, error) {
-	return c.poll(ctx, url.Values{"grant_type": {GrantCIBA}, "auth_req_id": {authReqID.Reveal()}})
+	return c.poll(ctx, url.Values{"grant_type": {GrantCIBA}, "auth_req_id": {authReqID.Reveal()}}, pollTimeout)
 }
 
 // CIBASupport is what a provider announces about CIBA (§4). nil lists were not announced.

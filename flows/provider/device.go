@@ -80,7 +80,8 @@ func (c *Client) DeviceAuthorization(ctx context.Context, r DeviceRequest) (*Dev
 
 // DeviceToken asks once whether the person has approved (RFC 8628 §3.4). While they have not,
 // the error has Code authorization_pending or slow_down; of the others, only one of kind
-// Unavailable allows another question (DEV-4, DEV-5). It takes up to 35 seconds.
+// Unavailable allows another question (DEV-4, DEV-5). It takes up to ten seconds: RFC 8628 knows
+// no servers that hold the question.
 func (c *Client) DeviceToken(ctx context.Context, code, verifier secret.String) (*Response, error) {
 	m, err := c.metadata(ctx)
 	if err != nil {
@@ -90,7 +91,7 @@ func (c *Client) DeviceToken(ctx context.Context, code, verifier secret.String) 
 	if m.proofOfKey() && !verifier.IsZero() {
 		form.Set("code_verifier", verifier.Reveal())
 	}
-	return c.poll(ctx, form)
+	return c.poll(ctx, form, callTimeout)
 }
 
 // proofOfKey tells whether the server announces PKCE with S256.

@@ -321,7 +321,7 @@ func TestPolls(t *testing.T) {
 	}
 }
 
-func TestCIB7AServerMayHoldAPollForHalfAMinute(t *testing.T) {
+func TestCIB7AServerMayHoldAPollForHalfAMinuteAndADevicePollForTenSeconds(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rogue) {
 		devices(r)
 		slow := func(d time.Duration, status int, body string) http.HandlerFunc {
@@ -334,17 +334,19 @@ func TestCIB7AServerMayHoldAPollForHalfAMinute(t *testing.T) {
 			}
 		}
 		c, handle := r.client(), secret.New("handle")
-		ask := map[string]func() error{
-			"device": func() error { _, err := c.DeviceToken(t.Context(), handle, secret.String{}); return err },
-			"ciba":   func() error { _, err := c.CIBAToken(t.Context(), handle); return err },
-		}
-		for name, poll := range ask {
-			r.on("/token", slow(30*time.Second, 400, `{"error":"authorization_pending"}`))
-			wants(t, poll(), provider.Refused, "authorization_pending")
+		for name, ask := range map[string]struct {
+			poll        func() error
+			held, given time.Duration
+		}{
+			"device": {func() error { _, err := c.DeviceToken(t.Context(), handle, secret.String{}); return err }, 9 * time.Second, 10 * time.Second},
+			"ciba":   {func() error { _, err := c.CIBAToken(t.Context(), handle); return err }, 30 * time.Second, 35 * time.Second},
+		} {
+			r.on("/token", slow(ask.held, 400, `{"error":"authorization_pending"}`))
+			wants(t, ask.poll(), provider.Refused, "authorization_pending")
 			r.on("/token", slow(time.Hour, 200, tokens))
 			began := time.Now()
-			wants(t, poll(), provider.Unavailable, "timeout")
-			if d := time.Since(began); d != 35*time.Second {
+			wants(t, ask.poll(), provider.Unavailable, "timeout")
+			if d := time.Since(began); d != ask.given {
 				t.Errorf("S18 %s: given up after %s", name, d)
 			}
 		}

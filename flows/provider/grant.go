@@ -43,10 +43,10 @@ func (c *Client) Grant(ctx context.Context, form url.Values) (*Response, error) 
 	return c.grant(ctx, call{form: form}, nil)
 }
 
-// poll is Grant for the question whether a person has approved yet: patient with servers
-// that hold it, and decided by the answer's error, whatever its status.
-func (c *Client) poll(ctx context.Context, form url.Values) (*Response, error) {
-	return c.grant(ctx, call{form: form, timeout: pollTimeout}, pollErrors())
+// poll is Grant for the question whether a person has approved yet, which is decided by the
+// answer's error, whatever its status.
+func (c *Client) poll(ctx context.Context, form url.Values, timeout time.Duration) (*Response, error) {
+	return c.grant(ctx, call{form: form, timeout: timeout}, pollErrors())
 }
 
 func (c *Client) grant(ctx context.Context, k call, decisive []string) (*Response, error) {

@@ -33,7 +33,7 @@ func (c *Client) Probe(ctx context.Context, redirectURIs []string, needs ...Need
 		return p.found
 	}
 	p.keys(ctx, m)
-	p.clock()
+	p.clock(ctx, m)
 	if c.conf.ClientID == "" {
 		p.good("no client_id is configured: this provider only vouches for bearer tokens")
 		return p.found
@@ -85,11 +85,25 @@ func (p *probe) discovery(ctx context.Context) (*metadata, error) {
 	return m, err
 }
 
-func (p *probe) clock() {
+// clock compares the clocks. Discovery and keys may both have come from the store, where another
+// provider of this issuer has put them a moment ago: then nobody has answered this one yet, and
+// it asks once more, only for the time.
+func (p *probe) clock(ctx context.Context, m *metadata) {
 	d, ok := p.c.back.skew.known()
+	var err error
+	if !ok {
+		where := m.JWKS
+		if p.c.discovery != nil {
+			where = wellKnown(p.c.conf.Issuer)
+		}
+		_, err = p.c.back.get(ctx, where, nil)
+		d, ok = p.c.back.skew.known()
+	}
 	switch leeway := p.c.conf.ClockSkew; {
+	case !ok && err != nil:
+		p.warn("the clocks could not be compared: %s", err)
 	case !ok:
-		p.good("the clocks could not be compared: the provider's answers carry no Date")
+		p.good("the clocks could not be compared: the provider's answers carry no Date that tells the time of now")
 	case d.Abs() < notable:
 		p.good("the clocks agree")
 	case d.Abs() <= leeway:
@@ -163,8 +177,8 @@ func (p *probe) features(m *metadata) {
 // invalid_grant by a provider that accepts the client, with invalid_client by one that does not.
 func (p *probe) client(ctx context.Context, m *metadata, needs []Needs) {
 	method := p.c.authMethod(m)
-	form, what, used := question(needs)
-	_, err := p.c.Grant(ctx, form)
+	q := questionFor(needs)
+	_, err := p.c.Grant(ctx, q.form)
 	var e *Error
 	switch {
 	case err == nil:
@@ -175,8 +189,10 @@ func (p *probe) client(ctx context.Context, m *metadata, needs []Needs) {
 		p.good("the provider accepts client %q (%s)", p.c.conf.ClientID, method)
 	case e.Code == "invalid_client":
 		p.bad("the provider does not accept client %q (%s): check client_id, the secret or key, and client_auth. %s", p.c.conf.ClientID, method, e.Detail)
-	case (e.Code == "unauthorized_client" || e.Code == "unsupported_grant_type") && used:
-		p.bad("client %q may not use the %s (%s): enable it at the provider", p.c.conf.ClientID, what, e.Code)
+	case e.Code == "unauthorized_client" && q.push: // CIBA §11 demands just this of a client that is as it should be
+		p.good("the provider knows client %q (%s) and lets it fetch no tokens, as is right for push (CIBA §11); whether it may use CIBA cannot be told from here", p.c.conf.ClientID, method)
+	case (e.Code == "unauthorized_client" || e.Code == "unsupported_grant_type") && q.used:
+		p.bad("client %q may not use the %s (%s): enable it at the provider", p.c.conf.ClientID, q.flow, e.Code)
 	case e.Kind == Unavailable:
 		p.bad("the token endpoint cannot be reached: %s", err)
 	default:

@@ -138,26 +138,41 @@ func (p *probe) ciba(m *metadata, n Needs) {
 }
 
 // question is what the token endpoint is asked about, without harm: a code of a kind that the
-// logins use, but that never existed. used tells whether a login needs the flow; a password
-// is never tried, as a provider counts wrong ones.
-func question(needs []Needs) (form url.Values, flow string, used bool) {
+// logins use, but that never existed. A password is never tried, as a provider counts wrong ones.
+type question struct {
+	form url.Values
+	flow string // in words
+	used bool   // a login needs the flow, and the token endpoint for it
+	push bool   // the client may be one that is refused there because it is right: tokens come to it
+}
+
+func questionFor(needs []Needs) question {
 	nothing := "doorward-check-" + rand.Text()
-	code := url.Values{
+	code := question{flow: "authorization code flow", form: url.Values{
 		"grant_type": {"authorization_code"}, "code": {nothing},
 		"code_verifier": {NewVerifier().Reveal()}, "redirect_uri": {"https://doorward.invalid/check"},
+	}}
+	var pushed *question
+	code.used = len(needs) == 0 || slices.ContainsFunc(needs, func(n Needs) bool {
+		return slices.Contains(strings.Fields(n.ResponseType), "code")
+	})
+	if code.used {
+		return code
 	}
 	for _, n := range needs {
-		if slices.Contains(strings.Fields(n.ResponseType), "code") {
-			return code, "authorization code flow", true
+		switch {
+		case n.GrantType == GrantDevice:
+			return question{form: url.Values{"grant_type": {GrantDevice}, "device_code": {nothing}}, flow: "device authorization grant", used: true}
+		case n.GrantType == GrantCIBA:
+			q := question{form: url.Values{"grant_type": {GrantCIBA}, "auth_req_id": {nothing}}, flow: "CIBA grant", used: true, push: n.Delivery == "push"}
+			if !q.push {
+				return q
+			}
+			pushed = &q // any other question tells more
 		}
 	}
-	for _, n := range needs {
-		switch n.GrantType {
-		case GrantDevice:
-			return url.Values{"grant_type": {GrantDevice}, "device_code": {nothing}}, "device authorization grant", true
-		case GrantCIBA:
-			return url.Values{"grant_type": {GrantCIBA}, "auth_req_id": {nothing}}, "CIBA grant", true
-		}
+	if pushed != nil {
+		return *pushed
 	}
-	return code, "authorization code flow", len(needs) == 0
+	return code
 }

@@ -35,6 +35,10 @@ func found(t *testing.T, c *provider.Client, uris []string, needs ...provider.Ne
 func TestAProbeOfWhatTheLoginsNeed(t *testing.T) {
 	device, ciba := provider.Needs{GrantType: provider.GrantDevice}, provider.Needs{GrantType: provider.GrantCIBA, Delivery: "ping", UserCode: true}
 	signed := provider.Needs{GrantType: provider.GrantCIBA, Delivery: "poll", SignedRequest: true}
+	push := provider.Needs{GrantType: provider.GrantCIBA, Delivery: "push"}
+	refuse := func(code string) func(*rogue) {
+		return func(r *rogue) { r.on("/token", answerJSON(400, `{"error":"`+code+`"}`)) }
+	}
 	withKey := func(c *provider.Config) { c.ClientAuth, c.PrivateKeyPEM = "client_secret_basic", pkcs8(newKey()) }
 	for name, row := range map[string]struct {
 		needs []provider.Needs
@@ -63,6 +67,12 @@ func TestAProbeOfWhatTheLoginsNeed(t *testing.T) {
 		"no push":                       {[]provider.Needs{{GrantType: provider.GrantCIBA, Delivery: "push"}}, nil, nil, "warn CIBA delivery modes: the provider announces \"poll ping\", but not push"},
 		"no user code":                  {[]provider.Needs{ciba}, func(r *rogue) { r.set("backchannel_user_code_parameter_supported", false) }, nil, "warn user_code: the provider does not announce"},
 		"ciba not for this client":      {[]provider.Needs{ciba}, func(r *rogue) { r.on("/token", answerJSON(400, `{"error":"unauthorized_client"}`)) }, nil, "bad client \"doorward\" may not use the CIBA grant"},
+		"ciba by push, as it is right":  {[]provider.Needs{push}, refuse("unauthorized_client"), nil, "good the provider knows client \"doorward\" (client_secret_basic) and lets it fetch no tokens, as is right for push"},
+		"ciba by push, not known":       {[]provider.Needs{push}, refuse("invalid_client"), nil, "bad the provider does not accept client"},
+		"ciba by push, no CIBA":         {[]provider.Needs{push}, refuse("unsupported_grant_type"), nil, "bad client \"doorward\" may not use the CIBA grant"},
+		"ciba by ping is off":           {[]provider.Needs{ciba}, refuse("unauthorized_client"), nil, "bad client \"doorward\" may not use the CIBA grant"},
+		"push and device, both are off": {[]provider.Needs{push, device}, refuse("unauthorized_client"), nil, "bad client \"doorward\" may not use the device authorization grant"},
+		"push and code, both are off":   {[]provider.Needs{push, {ResponseType: "code"}}, refuse("unauthorized_client"), nil, "bad client \"doorward\" may not use the authorization code flow"},
 		"signed requests":               {[]provider.Needs{signed}, nil, withKey, "good CIBA request signatures: ES256 is supported"},
 		"signed requests without a key": {[]provider.Needs{signed}, nil, nil, "bad signed CIBA requests need a private_key"},
 		"signed by another kind of key": {[]provider.Needs{signed}, func(r *rogue) {

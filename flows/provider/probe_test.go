@@ -156,6 +156,39 @@ func TestProbeFindings(t *testing.T) {
 	}
 }
 
+// The second provider of an issuer finds discovery and keys in the store, and no answer has told it the time.
+func TestR21AProbeComparesTheClocksOfASecondProviderOfOneIssuer(t *testing.T) {
+	for name, row := range map[string]struct {
+		ahead time.Duration
+		spoil func(*rogue)
+		says  string
+	}{
+		"they agree":       {0, nil, "good the clocks agree"},
+		"they do not":      {10 * time.Minute, nil, "bad your clock is 600 s ahead"},
+		"it is in trouble": {0, func(r *rogue) { r.on(wellKnown, answerJSON(503, "")) }, "good the clocks agree"}, // with a Date all the same
+		"the network ends": {0, func(r *rogue) { r.on(wellKnown, hangUp) }, "warn the clocks could not be compared: provider: unreachable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := probed(t)
+			s := new(shelves)
+			sharing := func(_ *provider.Config, d *provider.Deps) { d.Store, d.Ring = s, newRing() }
+			if err := r.client(sharing).Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			_ = found(t, r.client(sharing), nil) // the keys, too
+			if row.spoil != nil {
+				row.spoil(r)
+			}
+			late := func(_ *provider.Config, d *provider.Deps) { d.Now = func() time.Time { return r.now().Add(row.ahead) } }
+			if says := found(t, r.client(sharing, late), nil); !strings.Contains(says, row.says) || strings.Contains(says, "no Date") {
+				t.Errorf("nothing says %q:\n%s", row.says, says)
+			}
+		})
+	}
+}
+
+func hangUp(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
 func undated(body any) http.HandlerFunc {
 	return func(w http.ResponseWriter, q *http.Request) {
 		w.Header()["Date"] = nil

@@ -86,6 +86,7 @@ func (c *composer) readLogins() {
 }
 
 func (c *composer) readLogin(t table, name string) flows.Login {
+	before := len(c.l.problems)
 	l := flows.Login{
 		Name: name, Flow: t.textOr("flow", flowCode), Provider: t.text("provider"), Label: t.filled("label", name),
 		Params: t.lists("params"), PassParams: t.list("pass_params"),
@@ -106,7 +107,21 @@ func (c *composer) readLogin(t table, name string) flows.Login {
 	}
 	t.checkParams(l)
 	c.checkLoginProvider(t, &l)
+	if len(c.l.problems) == before {
+		c.tryLogin(t, l)
+	}
 	return l
+}
+
+// tryLogin asks the flow's own constructor, which knows what fits together.
+func (c *composer) tryLogin(t table, l flows.Login) {
+	conf := c.provider(l.Provider)
+	if conf == nil {
+		return // reported already
+	}
+	if client, err := provider.New(*conf, provider.Deps{}); err == nil { // else the provider is what is wrong
+		t.foreign(flows.CheckLogin(client, l))
+	}
 }
 
 // withDefaults fills in what CONTRACT §1 says of each flow.

@@ -51,6 +51,7 @@ func TestKeysOfAnotherFlowAreRefused(t *testing.T) {
 		"too many failures":             {login("password", "form = true\nmax_failures = 31\n"), "31", "from 1 to 30"},
 		"half a failure":                {login("password", "form = true\nmax_failures = 1.5\n"), "1.5", "from 1 to 30"},
 		"failures in words":             {login("password", "form = true\nmax_failures = \"five\"\n"), `"five"`, "a number is wanted here"},
+		"a message that is too long":    {login("ciba", "binding_message = \""+strings.Repeat("x", 60)+"{code}\"\n"), `"` + strings.Repeat("x", 60), "binding_message"},
 		"misspelt flow":                 {login("devise", ""), `"devise"`, `did you mean "device"?`},
 		"expiry without a unit":         {login("ciba", "requested_expiry = 120\n"), "120", "a duration in quotes"},
 		"absurd expiry":                 {login("ciba", "requested_expiry = \"24h\"\n"), `"24h"`, "too long"},

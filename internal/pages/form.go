@@ -3,6 +3,7 @@ package pages
 import (
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // Field is one hidden field of a form.
@@ -50,5 +51,15 @@ func (p *Pages) showForm(w http.ResponseWriter, r *http.Request, status int, d d
 type asked struct{ Host, Label, Provider string }
 
 func (a asked) clean() asked {
-	return asked{clean(a.Host, maxValue), clean(a.Label, maxLabel), clean(a.Provider, maxValue)}
+	return asked{clean(a.Host, maxValue), written(clean(a.Label, maxLabel)), clean(a.Provider, maxValue)}
+}
+
+// written returns a label that a person wrote, and "" for one that is merely the name of a login, as
+// labels are where nobody wrote one: "(Staff)" says something to whoever signs in, "(legacy)" does not. What
+// has a capital letter, a space or anything else that no such name may have, a person wrote.
+func written(label string) string {
+	if strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" {
+		return ""
+	}
+	return label
 }

@@ -95,10 +95,10 @@ var hostile = map[string]string{
 	"very long word": strings.Repeat("w", 100_000),
 }
 
-// Whatever a text holds, the page has the elements and attributes that it has with "a".
+// Whatever a text holds, the page has the elements and attributes that it has with "A".
 func TestP187TextStaysText(t *testing.T) {
 	p := newPages(t)
-	plain := pageWith(p, "a")
+	plain := pageWith(p, "A")
 	for name, s := range hostile {
 		for page, h := range pageWith(p, s) {
 			if page == "confirm" && len(s) > maxURL {

@@ -123,6 +123,7 @@ func (v formView) title() string {
 type Relay struct {
 	Action string // path of our own; the fragment's parameters become form fields, with Token
 	Token  string // against cross-site requests
+	Other  string // path to the other ways of signing in, for browsers without script; "" = none
 }
 
 // RelayField is the form field that carries [Relay.Token]. A fragment that has a parameter of this
@@ -135,5 +136,8 @@ const RelayField = "relay"
 // token, and the answer to that says what is wrong.
 func (p *Pages) Relay(w http.ResponseWriter, r *http.Request, page Relay) {
 	f := Form{page.Action, []Field{{RelayField, page.Token}}}
-	p.showForm(w, r, http.StatusOK, p.relay, f, "One step is left", f)
+	p.showForm(w, r, http.StatusOK, p.relay, f, "One step is left", struct {
+		Form  Form
+		Other string
+	}{f, ownPath(page.Other)})
 }

@@ -161,7 +161,7 @@ func TestTheRelayPutsNothingIntoAnAddress(t *testing.T) {
 			t.Errorf("it uses %s", way)
 		}
 	}
-	a := ask(t, func(w http.ResponseWriter, r *http.Request) { p.Relay(w, r, Relay{"/oauth2/callback", "r1"}) }, http.MethodGet, navigation...)
+	a := ask(t, showRelay(p, Relay{Action: "/oauth2/callback", Token: "r1"}), http.MethodGet, navigation...)
 	if policy := a.Header.Get("Content-Security-Policy"); strings.Contains(policy, "connect-src") {
 		t.Error(policy)
 	}
@@ -195,6 +195,58 @@ func TestTheLoginThatWasUsedLastIsFirstAndTheOthersKeepTheirOrder(t *testing.T) 
 	}
 	if options[0].Label != "a" {
 		t.Error("the caller's list was sorted")
+	}
+}
+
+func showRelay(p *Pages, page Relay) handler {
+	return func(w http.ResponseWriter, r *http.Request) { p.Relay(w, r, page) }
+}
+
+func TestWithoutScriptTheRelayLeadsToTheOtherWaysOfSigningIn(t *testing.T) {
+	p := newPages(t)
+	for other, link := range map[string]string{
+		"/oauth2/sign_in?rd=%2Fx&a=b": `or <a href="/oauth2/sign_in?rd=%2Fx&amp;a=b">sign in another way</a>.</p></noscript>`,
+		"":                            "or sign in another way.</p></noscript>",
+		"https://evil.test/":          "or sign in another way.</p></noscript>",
+		"//evil.test":                 "or sign in another way.</p></noscript>",
+	} {
+		a := ask(t, showRelay(p, Relay{"/oauth2/callback", "r1", other}), http.MethodGet, navigation...)
+		if !strings.Contains(a.body, link) {
+			t.Errorf("%q: the page does not say %s:\n%s", other, link, a.body)
+		}
+	}
+}
+
+func TestALabelThatIsMerelyTheNameOfALoginIsNotShown(t *testing.T) {
+	p := newPages(t)
+	for label, shown := range map[string]bool{
+		"legacy": false, "phone-2": false, "a": false, "": false,
+		"Legacy": true, "my phone": true, "Téléphone": true, "携帯": true, "sso.example.com": true, "iPhone": true,
+	} {
+		page := passwordForm()
+		page.Label = label
+		text := words(parsed(t, ask(t, showPassword(p, page), http.MethodGet, navigation...)))
+		want := "Sign in to " + host + "."
+		if shown {
+			want = "Sign in to " + host + " (" + label + ")."
+		}
+		if !strings.Contains(text, want) {
+			t.Errorf("%q: the page does not say %q", label, want)
+		}
+	}
+}
+
+func TestAFormThatAsksForACodeSaysThatNotEverybodyHasOne(t *testing.T) {
+	p := newPages(t)
+	page := passwordForm()
+	page.AskOTP = true
+	doc := parsed(t, ask(t, showPassword(p, page), http.MethodGet, navigation...))
+	input := byID(doc, "otp")
+	if slices.ContainsFunc(input.Attr, func(a html.Attribute) bool { return a.Key == "required" }) {
+		t.Error("nobody without a code gets further")
+	}
+	if hint := words(byID(doc, attribute(input, "aria-describedby"))); !strings.Contains(hint, "Leave it empty if you have none.") {
+		t.Errorf("the hint says only %q", hint)
 	}
 }
 

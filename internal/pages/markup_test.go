@@ -32,6 +32,7 @@ func TestS17EveryPage(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkAccessible(t, doc)
+			checkHidden(t, a.body)
 			checkPolicy(t, a.Header.Get("Content-Security-Policy"), doc)
 			checkTargets(t, doc)
 		})
@@ -150,6 +151,20 @@ func checkAccessible(t *testing.T, doc *html.Node) {
 		if count[name] != want {
 			t.Errorf("%d × <%s>", count[name], name)
 		}
+	}
+}
+
+// checkHidden: what is hidden until a script shows it is hidden by the style sheet, too: any display that it gives
+// an element would show it to those without script.
+func checkHidden(t *testing.T, page string) {
+	t.Helper()
+	_, style, _ := strings.Cut(page, "<style>")
+	style, _, _ = strings.Cut(style, "</style>")
+	if !strings.Contains(style, "[hidden]{display:none!important}") {
+		t.Error("the style sheet shows what is hidden: a button that does nothing without script")
+	}
+	if strings.Count(style, "!important") != 1 {
+		t.Error("something else is as important as that, and may show what is hidden")
 	}
 }
 

@@ -142,5 +142,15 @@ func pieces(uri string) []string {
 // message is what must be on both screens.
 type message string
 
-// Long reports whether it is no mere code, and needs smaller letters.
-func (m message) Long() bool { return utf8.RuneCountInString(string(m)) > 14 }
+// Size says which letters it needs to stay on one line, where that is possible: people compare one line
+// with another more surely than two halves.
+func (m message) Size() string {
+	switch n := utf8.RuneCountInString(string(m)); {
+	case n <= 11:
+		return ""
+	case n <= 16:
+		return "medium"
+	default:
+		return "long"
+	}
+}

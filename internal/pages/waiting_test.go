@@ -2,8 +2,10 @@ package pages
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"golang.org/x/net/html"
 )
@@ -300,4 +302,56 @@ func FuzzUserCode(f *testing.F) {
 			t.Errorf("%q is shown as %q (%d)", code, words(shown), w.status)
 		}
 	})
+}
+
+// At 16 pixels the box has room for 515, and a letter of the monospaced fonts that are in use takes 0.642
+// of their size with the spacing: 11 letters of 4.25rem, 16 of 3rem, 22 of 2.25rem.
+func TestAMessageThatIsComparedStaysOnOneLine(t *testing.T) {
+	p := newPages(t)
+	style, err := read("style.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	largest := map[string]float64{}
+	for _, class := range []string{"", "medium", "long"} {
+		selector := ".code." + class + "{"
+		if class == "" {
+			selector = ".code{"
+		}
+		_, rule, _ := strings.Cut(style, selector)
+		_, rule, _ = strings.Cut(rule, "clamp(")
+		rule, _, _ = strings.Cut(rule, "rem)")
+		size, err := strconv.ParseFloat(rule[strings.LastIndex(rule, ",")+1:], 64)
+		if err != nil {
+			t.Fatalf("%s has no largest size: %v", selector, err)
+		}
+		largest[class] = size
+	}
+	for _, text := range []string{"W4SCT", "SIGNIN-GVBW", "Sign-in-GVBWV", "Approve-PAY-2026", "Approve-PAY-20261", strings.Repeat("Ж", 13), strings.Repeat("W", 22)} {
+		page := cibaWait(pending)
+		page.BindingMessage = text
+		a := ask(t, func(w http.ResponseWriter, r *http.Request) { p.CIBAWait(w, r, page) }, http.MethodGet, navigation...)
+		for n := range parsed(t, a).Descendants() {
+			class, ok := strings.CutPrefix(attribute(n, "class"), "code")
+			if n.Data != "p" || !ok {
+				continue
+			}
+			size, known := largest[strings.TrimSpace(class)]
+			if width := size * 16 * 0.642 * float64(utf8.RuneCountInString(text)); words(n) != text || !known || width > 515 {
+				t.Errorf("%q with class %q takes %.0f pixels of 515", text, class, width)
+			}
+		}
+	}
+}
+
+func TestWithoutScriptTheApprovedPageDoesNotSayThatItIsSending(t *testing.T) {
+	p := newPages(t)
+	a := ask(t, func(w http.ResponseWriter, r *http.Request) { p.Approval(w, r, approvalOf(approved)) }, http.MethodGet, navigation...)
+	if strings.Contains(a.body, "is sent now") {
+		t.Error("it says that something happens which waits for a button")
+	}
+	_, without, _ := strings.Cut(a.body, "<noscript>")
+	if without, _, _ = strings.Cut(without, "</noscript>"); !strings.Contains(without, "has not been sent yet. Press the button") {
+		t.Errorf("without script it says %q", without)
+	}
 }

@@ -105,7 +105,7 @@ func explain(issues *cel.Issues) error {
 	var all []string
 	unknown := false
 	for _, e := range issues.Errors() {
-		all = append(all, fmt.Sprintf("line %d, column %d: %s", e.Location.Line(), e.Location.Column()+1, e.Message))
+		all = append(all, fmt.Sprintf("line %d, column %d: %s", e.Location.Line(), e.Location.Column()+1, plain(e.Message)))
 		unknown = unknown || strings.Contains(e.Message, "undeclared reference") || strings.Contains(e.Message, "undefined field")
 		if len(all) == 3 {
 			break
@@ -116,6 +116,34 @@ func explain(issues *cel.Issues) error {
 		text += "; known are " + known()
 	}
 	return errors.New(text)
+}
+
+// plain says a syntax error without the list of all the tokens that could have stood there: it
+// is the parser's, and tells an operator nothing.
+func plain(message string) string {
+	const syntax, end = "Syntax error: ", "'<EOF>'"
+	what, ok := strings.CutPrefix(message, syntax)
+	if !ok {
+		return message
+	}
+	for _, kind := range []string{"mismatched input ", "extraneous input "} {
+		token, ok := strings.CutPrefix(what, kind)
+		if !ok {
+			continue
+		}
+		// The last one: the token may be a text that holds these words, too.
+		if i := strings.LastIndex(token, " expecting "); i >= 0 {
+			token = token[:i]
+		}
+		if token == end {
+			return syntax + "the expression ends too early"
+		}
+		return syntax + token + " cannot stand here"
+	}
+	if before, ok := strings.CutSuffix(what, end); ok {
+		what = before + "the end"
+	}
+	return syntax + what
 }
 
 // readBy lists what an expression looks at. It may list too much, never too little.

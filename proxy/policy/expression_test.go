@@ -117,6 +117,28 @@ func TestExpressionsAreCheckedAtStart(t *testing.T) {
 	}
 }
 
+func TestASyntaxErrorIsSaidWithoutTheParsersTokens(t *testing.T) {
+	for source, want := range map[string]string{
+		`form.amount +`:         "line 1, column 14: Syntax error: the expression ends too early",
+		`{`:                     "line 1, column 2: Syntax error: the expression ends too early",
+		`"x" form.amount`:       "line 1, column 5: Syntax error: 'form' cannot stand here",
+		`form.amount)`:          "line 1, column 12: Syntax error: ')' cannot stand here",
+		`[1,`:                   "line 1, column 4: Syntax error: missing ']' at the end",
+		`1 " expecting {'[' "`:  "line 1, column 3: Syntax error: '\" expecting {'[' \"' cannot stand here",
+		`"a" + undeclared + ""`: "line 1, column 7: undeclared reference to 'undeclared'",
+	} {
+		_, err := NewText(source)
+		if err == nil {
+			t.Errorf("%s is accepted", source)
+			continue
+		}
+		first, _, _ := strings.Cut(err.Error(), "; ")
+		if !strings.HasPrefix(first, want) || strings.Contains(err.Error(), "NUM_FLOAT") || strings.Contains(err.Error(), "<EOF>") {
+			t.Errorf("%s: %v", source, err)
+		}
+	}
+}
+
 func TestAnExpressionKnowsWhatItReads(t *testing.T) {
 	for source, want := range map[string]string{
 		`"x"`: "", `form.amount`: "form", `has(json.a) ? "a" : form.b`: "form json", `request.query.a[0]`: "request.query", `[request][0].query.a[0]`: "request.query", `request["header"].x[0]`: "",
