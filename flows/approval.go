@@ -82,8 +82,7 @@ func (a *Approver) Ask(r *http.Request, who *identity.Identity, q approval.Quest
 		return nil, err
 	}
 	if other, err = a.claim(ctx, made, who); err != nil || other != nil {
-		a.leaveTurn(ctx, made)
-		return other, err
+		return other, err // the turn is the other's too
 	}
 	if err := a.question(ctx, made, q, hint); err != nil {
 		a.withdraw(ctx, made)

@@ -1,29 +1,29 @@
 package flows
 
 import (
-	"bytes"
 	"context"
 	"slices"
 
 	"github.com/doorward/doorward/internal/pages"
 )
 
-// turn is one question to a person that is not answered yet.
+// turn is one question to a person that is not answered yet. It belongs to the request and not to a record: the
+// same request, sent many times at once, is one question before anybody knows which of them will ask it.
 type turn struct {
-	ID   []byte `json:"i"`
+	Same string `json:"k"`
 	Ends int64  `json:"e"`
 }
 
 // takeTurn counts a question to a person. The list is bounded by compare-and-swap, so that
 // many requests at once don't slip past it.
 func (a *Approver) takeTurn(ctx context.Context, made *approvalRecord) error {
-	if err := a.f.countStart(ctx, "approvals-of", made.Person, approvalsInAWindow); err != nil {
-		return err
-	}
 	for range maxSwaps {
 		turns, version, err := a.loadTurns(ctx, made.Person)
 		if err != nil {
 			return err
+		}
+		if slices.ContainsFunc(turns, func(t turn) bool { return t.Same == made.Same }) {
+			return nil
 		}
 		if len(turns) >= maxApprovals {
 			first := slices.MinFunc(turns, func(x, y turn) int { return int(x.Ends - y.Ends) })
@@ -32,10 +32,18 @@ func (a *Approver) takeTurn(ctx context.Context, made *approvalRecord) error {
 				Detail: "Several requests of yours wait for your approval already. Answer those first.",
 			}
 		}
-		done, err := a.swapTurns(ctx, made, version, append(turns, turn{made.id, made.Ends}))
-		if err != nil || done {
+		done, err := a.swapTurns(ctx, made, version, append(turns, turn{made.Same, made.Ends}))
+		if err != nil {
 			return err
 		}
+		if !done {
+			continue
+		}
+		if err := a.f.countStart(ctx, "approvals-of", made.Person, approvalsInAWindow); err != nil {
+			a.leaveTurn(ctx, made)
+			return err
+		}
+		return nil
 	}
 	return &pages.Error{Code: codeTooMany, RetryAfter: retryAfter}
 }
@@ -48,7 +56,7 @@ func (a *Approver) leaveTurn(ctx context.Context, rec *approvalRecord) {
 		if err != nil || version == 0 {
 			return
 		}
-		rest := slices.DeleteFunc(turns, func(t turn) bool { return bytes.Equal(t.ID, rec.id) })
+		rest := slices.DeleteFunc(turns, func(t turn) bool { return t.Same == rec.Same })
 		if done, err := a.swapTurns(ctx, rec, version, rest); err != nil || done {
 			return
 		}
