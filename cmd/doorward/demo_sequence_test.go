@@ -30,7 +30,8 @@ func shownPeople() []demo.User {
 	return []demo.User{{Username: "alice", Password: demoPassword, About: "x"}, {Username: "bob", Password: demoPassword + "b", About: "y"}}
 }
 
-// messages are what the page of an example shows, as "From to To METHOD /path STATUS …", in order.
+// messages are what the page of an example shows, as "From to To METHOD /path STATUS …", in order, but for
+// discovery: the gateway warms its providers up in the background, before a first visitor or beside them.
 func (d *demoRun) messages(example string) []string {
 	d.t.Helper()
 	body, _, _ := strings.Cut(d.sequence(example), "Before anybody came")
@@ -47,7 +48,7 @@ func (d *demoRun) messages(example string) []string {
 			all[len(all)-1] += " " + read(n)
 		}
 	}
-	return all
+	return slices.DeleteFunc(all, func(m string) bool { return strings.Contains(m, "/.well-known/") })
 }
 
 func class(n *html.Node) string {
