@@ -49,9 +49,17 @@ func (p *provider) start(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("node", "server.mjs", string(argument))
-	cmd.Dir = "oidc-provider"
-	p.process = start(t, cmd)
+	ready := func() bool { return strings.Contains(strings.Join(p.output(), "\n"), `"event":"ready"`) }
+	for range 3 { // now and then node hangs before it listens
+		cmd := exec.Command("node", "server.mjs", string(argument))
+		cmd.Dir = "oidc-provider"
+		p.process = start(t, cmd)
+		if eventually(ready) {
+			return
+		}
+		_ = cmd.Process.Kill()
+		<-p.ended
+	}
 	p.waitLine(t, "the provider is ready", func(line string) bool { return strings.Contains(line, `"event":"ready"`) })
 }
 
