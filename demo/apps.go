@@ -13,8 +13,8 @@ func Apps(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.config.Client == nil {
-		return nil, errors.New("demo: the desktop application needs a client")
+	if s.config.Client == nil || s.config.Local == nil {
+		return nil, errors.New("demo: the desktop application and the services need clients")
 	}
 	echo, err := Echo(c)
 	if err != nil {
@@ -31,7 +31,11 @@ func Apps(c Config) (http.Handler, error) {
 	till := &till{site: s}
 	mux.HandleFunc("GET /"+Till+"/{$}", till.serve)
 	mux.HandleFunc("POST "+PaymentsPath, till.take)
-	for _, id := range []string{SPA, Desktop, TV, Till} { // what else is asked for below them
+	mux.HandleFunc("GET "+consolePath+"{$}", s.backup)
+	mux.HandleFunc("POST "+consolePath+"{$}", s.backUp)
+	mux.HandleFunc("GET /"+Exchange+"/{$}", s.serviceA)
+	mux.HandleFunc("POST /"+Exchange+"/{$}", s.askB)
+	for _, id := range []string{SPA, Desktop, TV, Till, Backup, Exchange} { // what else is asked for below them
 		mux.HandleFunc("/"+id+"/", func(w http.ResponseWriter, _ *http.Request) { s.page(w, http.StatusNotFound, "nothing.html", s.config) })
 	}
 	return mux, nil

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,8 +27,12 @@ type Config struct {
 	Recipes  map[string]string // TOML of each example in production, by its ID
 	Now      func() time.Time  // = time.Now
 
+	Egress            string // URL of the gateway's outbound listener, which services call
+	Storage, ServiceB string // URLs of the APIs themselves, past the gateway
+
 	Log    *sequence.Log // what the landing page shows of the messages; nil = nothing is recorded
 	Client *http.Client  // by which the desktop application reaches the gateway; Apps needs it
+	Local  *http.Client  // by which services and APIs reach each other and the provider; Apps and APIs need it
 }
 
 // User is shown on the landing page.
@@ -46,6 +51,9 @@ type site struct {
 
 // Scripts of pages. Each page works without: a script saves reloading it.
 var pageScripts = map[string]string{"sequence.html": "sequence.js", "spa.html": "spa.js", "landing.html": "copy.js"}
+
+// formPages hold forms for their own application.
+var formPages = [...]string{"desktop.html", "till.html", "backup.html", "service.html"}
 
 func newSite(c Config) (*site, error) {
 	if !strings.HasPrefix(c.App, "/") || !strings.HasPrefix(c.Prefix, "/") {
@@ -97,7 +105,7 @@ func sourceHash(text []byte) string {
 // policy lets a page run its own script and ask its own host, if it has one, and send its own forms here.
 func (s *site) policy(page string) string {
 	p := "default-src 'none'; style-src " + s.style + "; img-src data:; form-action 'none'"
-	if page == "desktop.html" || page == "till.html" {
+	if slices.Contains(formPages[:], page) {
 		p = strings.Replace(p, "form-action 'none'", "form-action 'self'", 1)
 	}
 	if hash := s.scripts[page]; hash != "" {

@@ -24,7 +24,8 @@ func settings() demo.Config {
 		Users: []demo.User{{Username: "alice", Password: "wonderland", About: "is in the group staff"}, {Username: "bob", Password: "builder", About: "is in no group"}},
 		TOML:  "[provider.corp]\nissuer = \"https://sso.example.com\"\n",
 		Now:   func() time.Time { return time.Unix(1_800_000_000, 0) },
-		Log:   demo.NewLog(demo.Config{App: "/coolwebapp", Prefix: "/oauth2"}), Client: &http.Client{},
+		Log:   demo.NewLog(demo.Config{App: "/coolwebapp", Prefix: "/oauth2"}), Client: &http.Client{}, Local: &http.Client{},
+		Egress: "http://127.0.0.1:4182", Storage: "http://127.0.0.1:9004", ServiceB: "http://127.0.0.1:9005",
 	}
 }
 
@@ -106,15 +107,15 @@ func TestTheLandingPageTellsEachFlowWithItsExampleAndWhichOnesWork(t *testing.T)
 			t.Errorf("the page doesn't say %q", words)
 		}
 	}
-	if n := strings.Count(read, "Comes with a later version"); n != 2 {
-		t.Errorf("%d flows come later, not two", n)
+	if n := strings.Count(a.body, `<div class="play">`); n != 7 {
+		t.Errorf("%d flows play, not seven", n)
 	}
-	for _, link := range []string{"/coolwebapp/", "/legacydesktopapp/", "/simplespa/", "/smarttv/", "/pointofsale/", "/legacydesktopapp/files", "http://127.0.0.1:9001/device", "http://127.0.0.1:9001/phone"} {
+	for _, link := range []string{"/coolwebapp/", "/nightlybackup/", "/microservice-a/", "/sequence/nightlybackup", "/sequence/microservice-a", "/legacydesktopapp/", "/simplespa/", "/smarttv/", "/pointofsale/", "/legacydesktopapp/files", "http://127.0.0.1:9001/device", "http://127.0.0.1:9001/phone"} {
 		if !strings.Contains(a.body, `href="`+link+`"`) {
 			t.Errorf("there is no button that leads to %s", link)
 		}
 	}
-	for _, line := range []string{"curl -u alice http://localhost:4180/legacydesktopapp/files", "doorward login http://localhost:4180/smarttv/"} {
+	for _, line := range []string{"curl -u alice http://localhost:4180/legacydesktopapp/files", "doorward login http://localhost:4180/smarttv/", "curl -d everything http://127.0.0.1:4182/data/backups"} {
 		if !strings.Contains(read, line) {
 			t.Errorf("there is no line %q to copy", line)
 		}
@@ -264,6 +265,8 @@ func TestPagesLoadNothingAndRunNoScriptButTheirOwn(t *testing.T) {
 		"tv":       {ask(t, apps(t), http.MethodGet, "/smarttv/", browser...), "none", ""},
 		"desktop":  {ask(t, apps(t), http.MethodGet, "/legacydesktopapp/", browser...), "self", ""},
 		"files":    {ask(t, apps(t), http.MethodGet, "/legacydesktopapp/files", browser...), "none", ""},
+		"backup":   {ask(t, apps(t), http.MethodGet, "/nightlybackup/", browser...), "self", ""},
+		"service":  {ask(t, apps(t), http.MethodGet, "/microservice-a/", browser...), "self", ""},
 		"till":     {ask(t, apps(t), http.MethodGet, "/pointofsale/", browser...), "self", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -348,6 +351,12 @@ func TestWithoutItsPathsThereIsNoDemo(t *testing.T) {
 	}
 	if _, err := demo.Apps(demo.Config{App: "/x", Prefix: "/y"}); err == nil {
 		t.Error("a desktop application that reaches nobody")
+	}
+	if _, err := demo.Apps(demo.Config{App: "/x", Prefix: "/y", Client: &http.Client{}}); err == nil {
+		t.Error("services that reach nobody")
+	}
+	if _, _, err := demo.APIs(demo.Config{App: "/x", Prefix: "/y"}); err == nil {
+		t.Error("APIs that can read no keys")
 	}
 	if _, err := demo.Echo(demo.Config{App: "/x"}); err == nil {
 		t.Error("an echo application without a way out")

@@ -48,13 +48,7 @@ func (s *site) window(w http.ResponseWriter, _ *http.Request) {
 // synchronise is the desktop application at work: a program that sends a user name and a password with each
 // request, as it has for twenty years, to the address that it was once set up with. That address is now Doorward's.
 func (s *site) synchronise(w http.ResponseWriter, r *http.Request) {
-	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
-		http.Error(w, "this form was not sent from our page", http.StatusForbidden)
-		return
-	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
-		http.Error(w, "the form cannot be read", http.StatusBadRequest)
+	if !ownForm(w, r) {
 		return
 	}
 	v := window{Config: s.config, Username: r.PostForm.Get("username")}

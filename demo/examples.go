@@ -15,6 +15,15 @@ const (
 	Desktop = "legacydesktopapp"
 	TV      = "smarttv"
 	Till    = "pointofsale"
+
+	Backup   = "nightlybackup"  // NightlyBackupService, which calls DataStorageAPI
+	Exchange = "microservice-a" // MicroserviceA, which calls MicroserviceB for a person
+)
+
+// The APIs, and what the aud of a token for them must contain.
+const (
+	StorageAPI, StorageAudience = "DataStorageAPI", "data-storage-api"
+	ServiceB, ServiceBAudience  = "MicroserviceB", "microservice-b"
 )
 
 // Names of logins in the demo's configuration.
@@ -23,6 +32,7 @@ const (
 	LoginDesktop = "legacy"
 	LoginTV      = "tv"
 	LoginTill    = "phone"
+	LoginService = Exchange
 )
 
 // Paths below an example's own.
@@ -32,10 +42,23 @@ const (
 	sequencePath = "/sequence/"               // of the landing page
 	windowPath   = "/" + Desktop + "/"        // the desktop application's window
 	apiPath      = "/" + SPA + "/api/me.json" // of the single-page app
+	consolePath  = "/" + Backup + "/"         // the backup service's console
+)
+
+// Paths of the APIs, and of the targets below the outbound listener.
+const (
+	BackupsPath = "/backups" // of DataStorageAPI
+	OrdersPath  = "/orders"  // of MicroserviceB
+
+	DataPath     = "/data"            // DataStorageAPI, with a token for it
+	StrayPath    = "/data-by-mistake" // DataStorageAPI, with a token for another
+	ServiceBPath = "/microservice-b"
 )
 
 // Examples are all IDs, that of the echo application first.
-func (c Config) Examples() []string { return []string{c.web(), SPA, Desktop, TV, Till} }
+func (c Config) Examples() []string {
+	return []string{c.web(), SPA, Desktop, TV, Till, Backup, Exchange}
+}
 
 // web is the ID of the echo application.
 func (c Config) web() string { return strings.Trim(c.App, "/") }
@@ -45,7 +68,7 @@ func NewLog(c Config) *sequence.Log {
 	return sequence.New(sequence.Config{
 		Example: c.exampleOf, Now: c.Now,
 		Cookies: []string{"doorward", "__Host-doorward", "idp-"},
-		Show:    []string{"amount", "currency", "user", "credential"},
+		Show:    []string{"amount", "currency", "user", "credential", "how", "verdict", "reason", "api", "aud", "act.sub"},
 	})
 }
 
@@ -53,6 +76,9 @@ func NewLog(c Config) *sequence.Log {
 // sign-in leads to.
 func (c Config) exampleOf(m *sequence.Message) string {
 	if id := m.Param("client_id"); slices.Contains(c.Examples(), id) {
+		return id
+	}
+	if id := machinePathOf(m); id != "" {
 		return id
 	}
 	if id := c.pathOf(m.Path); id != "" {
@@ -74,7 +100,19 @@ func (c Config) loginOf(name string) string {
 	if name == c.web() {
 		return name
 	}
-	return map[string]string{LoginSPA: SPA, LoginDesktop: Desktop, LoginTV: TV, LoginTill: Till}[name]
+	return map[string]string{LoginSPA: SPA, LoginDesktop: Desktop, LoginTV: TV, LoginTill: Till, LoginService: Exchange}[name]
+}
+
+// machinePathOf is for the outbound listener and the APIs.
+func machinePathOf(m *sequence.Message) string {
+	switch m.To {
+	case sequence.API:
+		return map[string]string{BackupsPath: Backup, OrdersPath: Exchange}[m.Path]
+	case sequence.Doorward:
+		first, _, _ := strings.Cut(strings.TrimPrefix(m.Path, "/"), "/")
+		return map[string]string{DataPath: Backup, StrayPath: Backup, ServiceBPath: Exchange}["/"+first]
+	}
+	return ""
 }
 
 func (c Config) pathOf(path string) string {
@@ -133,6 +171,8 @@ func (c Config) AtProvider() sequence.Place {
 		At: sequence.Provider,
 		From: func(r *http.Request) sequence.Party {
 			switch {
+			case strings.HasPrefix(r.UserAgent(), agent(StorageAPI)), strings.HasPrefix(r.UserAgent(), agent(ServiceB)):
+				return sequence.API // reads the keys
 			case !isBrowser(r):
 				return sequence.Doorward
 			case r.URL.Path == "/device", r.URL.Path == "/phone":
@@ -157,9 +197,41 @@ func (c Config) AtApps() sequence.Place {
 	}
 }
 
-// isWindow is for the desktop application's window: a page only because this is a demo. What passes between a
-// person and a program on their desk is no message.
-func isWindow(r *http.Request) bool { return r.URL.Path == windowPath }
+// AtEgress is what the outbound listener records. MicroserviceA calls MicroserviceB there; all else is a program.
+func (c Config) AtEgress() sequence.Place {
+	return sequence.Place{
+		At: sequence.Doorward,
+		From: func(r *http.Request) sequence.Party {
+			if strings.HasPrefix(r.URL.Path, ServiceBPath+"/") {
+				return sequence.App
+			}
+			return sequence.Program
+		},
+	}
+}
+
+// IsEgress reports whether a request was sent to the outbound listener.
+func (c Config) IsEgress(r *http.Request) bool { return "http://"+r.Host == c.Egress }
+
+// AtAPIs is what the APIs record, whoever calls them.
+func (c Config) AtAPIs() sequence.Place {
+	return sequence.Place{
+		At: sequence.API,
+		From: func(r *http.Request) sequence.Party {
+			switch r.UserAgent() {
+			case agent(serviceA) + directly:
+				return sequence.App
+			case agent(backupService) + directly:
+				return sequence.Program
+			}
+			return sequence.Doorward
+		},
+	}
+}
+
+// isWindow is for the desktop application's window and the backup service's console: pages only because this is a
+// demo. What passes between a person and a program at their side is no message.
+func isWindow(r *http.Request) bool { return r.URL.Path == windowPath || r.URL.Path == consolePath }
 
 func isBrowser(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Mode") != "" || strings.HasPrefix(r.Header.Get("User-Agent"), "Mozilla/")

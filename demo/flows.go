@@ -7,7 +7,7 @@ import "github.com/doorward/doorward/demo/sequence"
 type flow struct {
 	Name    string // in the standard's own words
 	Example string
-	ID      string // of the example; "" = it comes with a later version
+	ID      string // of the example
 	Who     string // it is for
 	Story   string // what happens, in the example
 	Steps   []string
@@ -61,12 +61,20 @@ func stories(c Config) []flow {
 			Parties: map[sequence.Party]string{"App": "SimpleSPA.com"},
 		},
 		{
-			Name: "Client credentials", Example: "NightlyBackupService → DataStorageAPI", Who: "Machines that call machines",
+			Name: "Client credentials", Example: "NightlyBackupService → DataStorageAPI", ID: Backup, Who: "Machines that call machines",
 			Story: "At two in the morning nobody is there to sign in. The backup service calls the storage API through Doorward, which has fetched a token for it and renews it ahead of time.",
+			Steps: []string{"Open the service’s console and press Back up now, or send the line below from a terminal.", "Do it again: Doorward has the token by now and asks nobody.", "Send it without a token, and with one for another API: the storage looks at each itself, and says what it refuses."},
+			Open:  consolePath, Button: "Open NightlyBackupService",
+			Lines:   []string{"curl -d everything " + c.Egress + DataPath + BackupsPath},
+			Caution: "Whoever reaches the outbound listener has the token’s power: it is for this machine.",
+			Parties: map[sequence.Party]string{"Program": backupService, "API": StorageAPI},
 		},
 		{
-			Name: "Token exchange", Example: "MicroserviceA → MicroserviceB", Who: "A service that acts for a person",
+			Name: "Token exchange", Example: "MicroserviceA → MicroserviceB (as UserX)", ID: Exchange, Who: "A service that acts for a person",
 			Story: "A holds a token that was meant for A. On the way to B Doorward swaps it for one that is meant for B, and still says whose request it is.",
+			Steps: []string{"Open MicroserviceA and sign in.", "Press Ask B for me: B got a token that is for B, about you, and says in act that A asks.", "Let A send your own token, or none: B refuses both."},
+			Open:  "/" + Exchange + "/", Button: "Open MicroserviceA",
+			Parties: map[sequence.Party]string{"App": serviceA, "API": ServiceB},
 		},
 		{
 			Name: "Device authorization", Example: "SmartTV", ID: TV, Who: "Screens without a keyboard",

@@ -44,11 +44,11 @@ type row struct {
 }
 
 // lanes are the parties from left to right.
-var lanes = []sequence.Party{sequence.Program, sequence.Browser, sequence.Doorward, sequence.App, sequence.Provider, sequence.Phone}
+var lanes = []sequence.Party{sequence.Program, sequence.Browser, sequence.Doorward, sequence.App, sequence.API, sequence.Provider, sequence.Phone}
 
 // sequence is the page of one example. With the query part=rows it is the rows alone, for the page's script.
 func (s *site) sequence(w http.ResponseWriter, r *http.Request) {
-	i := slices.IndexFunc(flows(s.config), func(f flow) bool { return f.ID != "" && f.ID == r.PathValue("example") })
+	i := slices.IndexFunc(flows(s.config), func(f flow) bool { return f.ID == r.PathValue("example") })
 	if i < 0 || s.config.Log == nil {
 		s.page(w, http.StatusNotFound, "nothing.html", s.config)
 		return
@@ -137,9 +137,10 @@ func (f flow) rows(run string, messages []sequence.Message, there []sequence.Par
 var (
 	telling = []string{
 		"response_type", "response_mode", "grant_type", "login_hint", "hint", "username", "decision", "user_code", "binding_message", "approval.binding_message", "amount",
+		"audience", "how", "verdict", "aud", "act.sub",
 	}
 	followed = []string{
-		"authorization code", "device code", "CIBA request ID", "ID token", "access token", "refresh token", "ticket", "password", "notification token", "approval",
+		"authorization code", "device code", "CIBA request ID", "ID token", "access token", "refresh token", "token", "ticket", "password", "notification token", "approval",
 	}
 )
 

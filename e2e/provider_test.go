@@ -26,16 +26,26 @@ type providerOptions struct {
 	TTL           map[string]int            `json:"ttl,omitempty"`
 	IDTokenClaims bool                      `json:"idTokenClaims,omitempty"`
 	People        map[string]map[string]any `json:"people,omitempty"`
+	Resources     map[string]resource       `json:"resources,omitempty"`
+}
+
+// resource is something that access tokens can be for.
+type resource struct {
+	Scope  string `json:"scope"`
+	Format string `json:"format,omitempty"` // jwt unless "opaque"
+	TTL    int    `json:"ttl,omitempty"`    // seconds
+	Owner  string `json:"owner,omitempty"`  // the client that may trade what it is sent
 }
 
 // providerEvent is one line of its output.
 type providerEvent struct {
-	Event     string `json:"event"`
-	GrantType string `json:"grant_type"`
-	Client    string `json:"client"`
-	Auth      string `json:"auth"`
-	Error     string `json:"error"`
-	Detail    string `json:"detail"`
+	Event     string   `json:"event"`
+	GrantType string   `json:"grant_type"`
+	Client    string   `json:"client"`
+	Auth      string   `json:"auth"`
+	Target    []string `json:"target"`
+	Error     string   `json:"error"`
+	Detail    string   `json:"detail"`
 
 	Push           int    `json:"push"` // what a phone shows
 	Login          string `json:"login"`
@@ -49,17 +59,9 @@ func (p *provider) start(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ready := func() bool { return strings.Contains(strings.Join(p.output(), "\n"), `"event":"ready"`) }
-	for range 3 { // now and then node hangs before it listens
-		cmd := exec.Command("node", "server.mjs", string(argument))
-		cmd.Dir = "oidc-provider"
-		p.process = start(t, cmd)
-		if eventually(ready) {
-			return
-		}
-		_ = cmd.Process.Kill()
-		<-p.ended
-	}
+	cmd := exec.Command("node", "server.mjs", string(argument))
+	cmd.Dir = "oidc-provider"
+	p.process = start(t, cmd)
 	p.waitLine(t, "the provider is ready", func(line string) bool { return strings.Contains(line, `"event":"ready"`) })
 }
 

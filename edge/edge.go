@@ -22,15 +22,17 @@ const (
 
 // Config says where to listen.
 type Config struct {
-	HTTP  string        // "host:port" or "unix:/path"
-	Admin string        // the same; "" = off
-	Drain time.Duration // how long requests in flight may take at shutdown; 0 = 30 s
+	HTTP   string        // "host:port" or "unix:/path"
+	Admin  string        // the same; "" = off
+	Egress string        // the same
+	Drain  time.Duration // how long requests in flight may take at shutdown; 0 = 30 s
 }
 
 // Deps are the handlers behind the listeners.
 type Deps struct {
 	Public http.Handler
 	Admin  http.Handler
+	Egress http.Handler // nil = off
 	Log    *slog.Logger
 }
 
@@ -57,6 +59,9 @@ func New(c Config, d Deps) (*Server, error) {
 	}
 	s := &Server{config: c, log: d.Log}
 	s.add("http", c.HTTP, d.Public)
+	if c.Egress != "" && d.Egress != nil {
+		s.add("egress", c.Egress, d.Egress)
+	}
 	if c.Admin != "" && d.Admin != nil {
 		s.add("admin", c.Admin, d.Admin)
 	}
@@ -88,7 +93,7 @@ func (s *Server) Listen(ctx context.Context) error {
 	return nil
 }
 
-// Address returns where the listener of this name ("http", "admin") is reached, or nil.
+// Address returns where the listener of this name ("http", "admin", "egress") is reached, or nil.
 func (s *Server) Address(name string) net.Addr {
 	for _, l := range s.servers {
 		if l.name == name && l.listener != nil {

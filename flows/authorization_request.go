@@ -53,6 +53,9 @@ func (q request) extra(a *attempt, how authorization) url.Values {
 	case a.restarts > 0 && extra.Get("prompt") == "none":
 		extra.Del("prompt") // the quiet way was tried (RSP-2)
 	}
+	if how.claims != "" {
+		extra.Set("claims", withClaims(extra.Get("claims"), how.claims))
+	}
 	return extra
 }
 

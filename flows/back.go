@@ -46,11 +46,15 @@ func (f *Flows) judge(here origin.Origin, rd string) (to string, ok bool) {
 	return there.String() + path, true
 }
 
-// ownPath reports whether a checked target lies under the prefix or is a callback, however it is encoded.
+// ownPath reports whether a checked target lies under the prefix or is a callback, however it is encoded; the page
+// of personal tokens does not count.
 func (f *Flows) ownPath(target string) bool {
 	path, _, _ := strings.Cut(target, "?")
 	path, _, _ = strings.Cut(path, "#")
 	decoded, err := url.PathUnescape(path)
+	if err == nil && decoded == f.prefix+"/tokens" { // a page that people sign in to see
+		return false
+	}
 	if err != nil || decoded == f.prefix || strings.HasPrefix(decoded, f.prefix+"/") {
 		return true
 	}

@@ -30,22 +30,35 @@ const (
 	leastProof = 5 * time.Second
 )
 
-// Basic authenticates callers by HTTP Basic (RFC 7617) for the routes that accept it, through the
-// password grant of one login. It implements proxy.Authenticator and proxy.Streams.
+// Basic authenticates callers by HTTP Basic (RFC 7617) for the routes that accept it: through the password grant of one
+// login, as local users, or as OAuth clients by their own client credentials. It implements proxy.Authenticator and
+// proxy.Streams.
 //
 // A name and a password that were right are a session for fifteen minutes: under a ticket that only
-// they yield, by a keyed hash of both and of host, login, issuer and client. So each further request costs what
+// they yield, by a keyed hash of both and of host, and of who judged them and by what. So each further request costs what
 // one with a cookie does, all replicas know the session, and a stolen store holds nothing that a
 // password could be guessed from. Tokens are refreshed meanwhile; when the provider refuses that, the
 // session ends, and the next request has the password tried again, once.
 type Basic struct {
 	flows   *Flows
-	login   *login
+	judge   judge
 	kept    *sessions.Derived
 	hashers map[origin.Origin]*hasher
 
 	mu      sync.Mutex
 	flights map[digestOf]*proof
+}
+
+// judge says whom a name and a password prove.
+type judge interface {
+	// scope is what tells its proofs from those of other judges.
+	scope() []string
+	// stamp is what else a proof for this name depends on; nil = nothing. If it changes, there is no proof any more.
+	stamp(username []byte) []byte
+	// current reports whether what it judges by can still be so. One who asks elsewhere is always current.
+	current() bool
+	// prove tries, within the bounds of [Flows.try]. name is a keyed hash of all of this.
+	prove(ctx context.Context, t typed, name digestOf) (*identity.Identity, error)
 }
 
 // proof is one trial under way. What stands below done is set when done is closed.
@@ -63,19 +76,46 @@ func (f *Flows) Basic(login string) (*Basic, error) {
 		return nil, fmt.Errorf("accept: \"basic\" needs a login of flow \"password\", and %q is none", login)
 	}
 	l.named = true
-	if l.password.basic != nil {
-		return l.password.basic, nil
+	return f.basic(&passwordJudge{f, l})
+}
+
+// basic returns what authenticates by a judge, the same for all routes that have one of the same scope.
+func (f *Flows) basic(j judge) (*Basic, error) {
+	key := fmt.Sprintf("%q", j.scope())
+	if b := f.basics[key]; b != nil {
+		return b, nil
 	}
-	kept, err := f.deps.Sessions.Derived(proofLife + proofGrace)
-	if err != nil {
-		return nil, err
+	if f.proofs == nil {
+		kept, err := f.deps.Sessions.Derived(proofLife + proofGrace)
+		if err != nil {
+			return nil, err
+		}
+		f.proofs = kept
 	}
-	b := &Basic{flows: f, login: l, kept: kept, hashers: make(map[origin.Origin]*hasher), flights: make(map[digestOf]*proof)}
+	b := &Basic{flows: f, judge: j, kept: f.proofs, hashers: make(map[origin.Origin]*hasher), flights: make(map[digestOf]*proof)}
 	for _, o := range f.deps.Origins.All() {
-		b.hashers[o] = newHasher(f.deps.Ring, "basic", o, l)
+		b.hashers[o] = hasherFor(f.deps.Ring, "basic", o, j.scope()...)
 	}
-	l.password.basic = b
+	f.basics[key] = b
 	return b, nil
+}
+
+// passwordJudge asks a provider by the password grant of a login.
+type passwordJudge struct {
+	flows *Flows
+	login *login
+}
+
+func (j *passwordJudge) scope() []string {
+	l := j.login
+	return []string{l.name, l.provider, l.client.Issuer(), l.client.ClientID()}
+}
+
+func (j *passwordJudge) stamp([]byte) []byte { return nil }
+func (j *passwordJudge) current() bool       { return true }
+
+func (j *passwordJudge) prove(ctx context.Context, t typed, name digestOf) (*identity.Identity, error) {
+	return j.flows.tryPassword(ctx, j.login, t, name)
 }
 
 // Authenticate answers who sends these credentials. ok is false only where there are none that can be
@@ -103,7 +143,7 @@ func (b *Basic) Authenticate(w http.ResponseWriter, r *http.Request) (*identity.
 // password keeps a stream by keeping the provider from being asked.
 func (b *Basic) Alive(r *http.Request, who *identity.Identity) (bool, error) {
 	name, ok := b.name(r)
-	if !ok {
+	if !ok || !b.judge.current() {
 		return false, nil
 	}
 	s, err := b.kept.Load(r, sessions.Seed(name))
@@ -157,6 +197,9 @@ func (b *Basic) name(r *http.Request) (name digestOf, ok bool) {
 	user, password, _, valid := credentials.Basic(lines[0], s.plain[:])
 	ok = valid && !credentials.IsTicket(password) && !credentials.IsTicket(user)
 	s.add(user, password)
+	if stamp := b.judge.stamp(user); stamp != nil {
+		s.add(stamp)
+	}
 	clear(user)
 	clear(password) // they may lie elsewhere, if they are long
 	return h.end(s), ok
@@ -208,7 +251,7 @@ func (b *Basic) proved(r *http.Request, name digestOf, client string) (*identity
 	t := typed{username: string(user), password: secret.New(string(password)), client: client, foreign: fromElsewhere(r), proven: s != nil}
 	clear(user)
 	clear(password)
-	who, err := b.flows.tryPassword(r.Context(), b.login, t, name)
+	who, err := b.judge.prove(r.Context(), t, name)
 	ctx, cancel := context.WithTimeout(r.Context(), keepLimit)
 	defer cancel()
 	if err != nil {

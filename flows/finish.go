@@ -35,6 +35,9 @@ func (f *Flows) establish(w http.ResponseWriter, r *http.Request, a *attempt, wh
 	}
 	f.extendChain(w, a)
 	f.rememberLast(w, a)
+	if f.deps.SignedIn != nil {
+		f.deps.SignedIn(r.Context(), who)
+	}
 	telemetry.From(w).Subject = who.Subject
 	f.deps.Log.InfoContext(r.Context(), "signed in", "login", a.login, "provider", a.provider, "session", session.ID, "host", a.here.Authority())
 	return f.target(a.here, a.back), nil

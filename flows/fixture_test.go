@@ -132,7 +132,7 @@ func (w *world) replica(t testing.TB) *gateway {
 	t.Cleanup(revoker.Wait)
 	g.keeper = must(sessions.New(sc, sessions.Deps{
 		Sessions: w.kept, Shared: w.shared, Ring: w.ring, Origins: w.origins, Log: w.logger,
-		Refresh: Refresher(g.providers), Valid: Knows(c.Logins, g.providers), Ended: revoker.Revoke,
+		Refresh: Refresher(g.providers), Valid: Knows(c.Logins, g.providers, c.Users...), Ended: revoker.Revoke,
 	}))(t)
 	t.Cleanup(g.keeper.Close)
 	g.flows = must(New(c, Deps{

@@ -24,6 +24,7 @@ type authorization struct {
 	redirectURI string
 	state       string
 	prompt      string // "" = as configured
+	claims      string // that the provider wants beside those that are configured; "" = none (step_up.go)
 }
 
 // codeBadAnswer is the code of a provider.Error for an answer that no provider of ours can have
@@ -59,7 +60,9 @@ func (l *login) setFlow(c Login) (err error) {
 	case "ciba":
 		l.ciba, err = newCIBA(l.client, c)
 	case "password":
-		l.password, err = newPassword(l.client, c)
+		if l.password, err = newPassword(l.client, c); err == nil {
+			l.password.accounts = l.client.Issuer()
+		}
 	default:
 		err = fmt.Errorf("flow: there is no flow %q", c.Flow)
 	}

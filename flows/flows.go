@@ -2,6 +2,7 @@ package flows
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/flows/provider"
+	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
 	"github.com/doorward/doorward/internal/seal"
@@ -18,13 +20,16 @@ import (
 	"github.com/doorward/doorward/sessions/store"
 )
 
-// Config is all [login.NAME] tables and what of [provider.NAME] concerns browsers.
+// Config is all [login.NAME] tables, what of [provider.NAME] concerns browsers, and whom Doorward itself vouches for. There
+// may be no login: an API needs none.
 type Config struct {
 	Prefix      string // "/oauth2"
 	Logins      []Login
 	Callbacks   map[string]Callback // by provider name; providers without an entry have the default
 	ReturnHosts []origin.Origin     // hosts beyond those of the routes that rd may name
 	Cookie      sessions.Cookie
+	Users       []User
+	Keys        []Key
 }
 
 // Login is one [login.NAME].
@@ -63,7 +68,7 @@ type Callback struct {
 	Host origin.Origin // provider.X.callback_host: one registered URI for all hosts; must be in Deps.Origins
 }
 
-// Deps are what flows are built on. All but Now, Log and Offers are needed.
+// Deps are what flows are built on. All but Now, Log, Offers and SignedIn are needed.
 type Deps struct {
 	Providers map[string]*provider.Client
 	Sessions  *sessions.Keeper
@@ -78,21 +83,31 @@ type Deps struct {
 	// Offers names the logins that the route of a target takes: path, query and fragment on o, as they are sent to
 	// browsers. None = not known. nil = it is known of no target.
 	Offers func(o origin.Origin, target string) []string
+
+	// SignedIn is told who has just signed in, by whatever flow, before the answer is written. It must be quick. nil =
+	// nobody wants to know.
+	SignedIn func(ctx context.Context, who *identity.Identity)
 }
 
 // Flows are all configured logins, logout, and their own endpoints.
 type Flows struct {
-	prefix    string
-	cookie    sessions.Cookie // the session's
-	binding   sessions.Cookie // of attempts: never for a domain, so that no neighbouring host can plant one
-	logins    []*login
-	byName    map[string]*login
-	callbacks map[string]callback // by provider name; of providers with logins only
-	targets   map[origin.Origin]bool
-	budget    *budget
-	asking    asking // waiting_limits.go
-	shares    shares // of addresses in what waits to be fetched (post_share.go)
-	deps      Deps
+	prefix      string
+	cookie      sessions.Cookie // the session's
+	binding     sessions.Cookie // of attempts: never for a domain, so that no neighbouring host can plant one
+	logins      []*login
+	byName      map[string]*login
+	callbacks   map[string]callback // by provider name; of providers with logins only
+	targets     map[origin.Origin]bool
+	budget      *budget
+	asking      asking // waiting_limits.go
+	local       *localUsers
+	keys        map[string]*apiKey // by name
+	wrongKeys   *budget            // of addresses from which wrong ones come
+	basics      map[string]*Basic  // by what they are made of; written while routes are made, before anything is served
+	proofs      *sessions.Derived  // of all basics
+	clientTries map[string]*tries  // by whose clients they are
+	shares      shares             // of addresses in what waits to be fetched (post_share.go)
+	deps        Deps
 }
 
 // login is one configured login, ready to act.
@@ -118,7 +133,7 @@ func New(c Config, d Deps) (*Flows, error) {
 	if !strings.HasPrefix(c.Prefix, "/") || len(c.Prefix) < 2 || strings.HasSuffix(c.Prefix, "/") || cleanPath(c.Prefix) != nil {
 		return nil, fmt.Errorf("prefix: %q must be a path such as \"/oauth2\"", c.Prefix)
 	}
-	f := &Flows{prefix: c.Prefix, cookie: c.Cookie, binding: sessions.Cookie{Name: c.Cookie.Name}, byName: make(map[string]*login), targets: make(map[origin.Origin]bool), deps: d}
+	f := &Flows{prefix: c.Prefix, cookie: c.Cookie, binding: sessions.Cookie{Name: c.Cookie.Name}, byName: make(map[string]*login), targets: make(map[origin.Origin]bool), basics: make(map[string]*Basic), clientTries: make(map[string]*tries), deps: d}
 	if f.deps.Now == nil {
 		f.deps.Now = time.Now
 	}
@@ -132,6 +147,12 @@ func New(c Config, d Deps) (*Flows, error) {
 		return nil, err
 	}
 	if err := f.addCallbacks(c.Callbacks); err != nil {
+		return nil, err
+	}
+	if err := f.addUsers(c.Users); err != nil {
+		return nil, err
+	}
+	if err := f.addKeys(c.Keys); err != nil {
 		return nil, err
 	}
 	f.budget, f.asking = newBudget(f.deps.Now, f.callbacks), newAsking(f.logins)
@@ -157,9 +178,6 @@ func (d Deps) check() error {
 }
 
 func (f *Flows) addLogins(logins []Login) error {
-	if len(logins) == 0 {
-		return errors.New("login: at least one is needed")
-	}
 	for _, l := range logins {
 		client := f.deps.Providers[l.Provider]
 		switch {

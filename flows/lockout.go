@@ -69,13 +69,15 @@ func pauseAfter(failures int) time.Duration {
 type lockout struct {
 	store  store.Store
 	ring   *seal.Ring
-	issuer string // accounts are locked at a provider, whichever login was used
+	issuer string // whose accounts they are: a provider locks them, whichever login was used
 	most   int    // failures at one user in strikeWindow
 	flows  *Flows
 }
 
-func (f *Flows) lockout(l *login) lockout {
-	return lockout{f.deps.Shared, f.deps.Ring, l.client.Issuer(), l.password.most, f}
+func (f *Flows) lockout(l *login) lockout { return f.lockoutOf(l.password.tries) }
+
+func (f *Flows) lockoutOf(p *tries) lockout {
+	return lockout{f.deps.Shared, f.deps.Ring, p.accounts, p.most, f}
 }
 
 // strike is one try, counted as a failure until it turns out to be none: of a hundred tries at once, all

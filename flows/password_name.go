@@ -24,7 +24,7 @@ const (
 // digestOf is a keyed hash.
 type digestOf [32]byte
 
-// hasher names credentials on one host for one login. The same password of the same user has another name on
+// hasher names credentials on one host for one login, or whoever else judges them. The same password of the same user has another name on
 // another host, for another login, and for another issuer or client (S14, P173).
 type hasher struct {
 	ring  *seal.Ring
@@ -49,8 +49,13 @@ func (s *hashing) add(parts ...[]byte) {
 }
 
 func newHasher(ring *seal.Ring, kind string, here origin.Origin, l *login) *hasher {
+	return hasherFor(ring, kind, here, l.name, l.provider, l.client.Issuer(), l.client.ClientID())
+}
+
+// hasherFor names what is tried on here for those whom scope tells apart.
+func hasherFor(ring *seal.Ring, kind string, here origin.Origin, scope ...string) *hasher {
 	s := hashing{Hash: ring.Hash(purposePassword)}
-	for _, part := range []string{kind, here.String(), l.name, l.provider, l.client.Issuer(), l.client.ClientID()} {
+	for _, part := range append([]string{kind, here.String()}, scope...) {
 		s.add([]byte(part))
 	}
 	h := &hasher{ring: ring}

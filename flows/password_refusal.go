@@ -14,7 +14,7 @@ const (
 	maxRefusals    = 10_000           // remembered
 )
 
-// refusals remember credentials that the provider refused, by their keyed hash, in this process only. A
+// refusals remember credentials that were refused, by their keyed hash, in this process only. A
 // program that knows only an old password tries it each minute, for ever; without this, it would be
 // what locks its person out at the provider (P171). The zero value remembers nothing yet.
 type refusals struct {
@@ -28,7 +28,7 @@ type refusal struct {
 	until  time.Time
 }
 
-var errRefusedBefore = errors.New("the provider refused these credentials a short while ago, and was not asked again")
+var errRefusedBefore = errors.New("these credentials were refused a short while ago, and were not tried again")
 
 // find returns the answer to credentials that were refused a short while ago.
 func (s *refusals) find(name digestOf, now time.Time) error {

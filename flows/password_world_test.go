@@ -6,9 +6,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/doorward/doorward/demo/idp"
+	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/pages"
 	"github.com/doorward/doorward/internal/telemetry"
 )
@@ -33,41 +35,69 @@ func providerIs(change func(*idp.Config)) func(*plan) {
 	}
 }
 
-// doors are the routes of all replicas that accept Basic.
+// doors are the routes of all replicas that accept Basic, or keys.
 type doors struct {
 	*world
 	t     testing.TB
 	basic []*Basic
 	serve []http.Handler
+
+	mu  sync.Mutex
+	who *identity.Identity // who was let in last
+}
+
+// lets makes what a replica knows callers by.
+type lets func(f *Flows) (authenticator, error)
+
+type authenticator interface {
+	Authenticate(w http.ResponseWriter, r *http.Request) (*identity.Identity, bool, error)
 }
 
 func newDoors(t testing.TB, replicas int, changes ...func(*plan)) *doors {
 	t.Helper()
-	d := &doors{world: newWorld(t, append([]func(*plan){passwords}, changes...)...), t: t}
-	site := must(pages.New(pages.Config{Prefix: "/oauth2"}))(t)
-	for n := range replicas {
-		if n > 0 {
-			d.replica(t)
-		}
-		b := must(d.replicas[n].flows.Basic("legacy"))(t)
-		access := telemetry.NewAccessLog(d.logger)
-		t.Cleanup(access.Close)
-		answer := site.Handle(func(w http.ResponseWriter, r *http.Request) error {
-			telemetry.From(w).Client = r.Header.Get("X-Test-Client")
-			who, ok, err := b.Authenticate(w, r)
-			switch {
-			case err != nil:
-				return err
-			case !ok:
-				return &pages.Error{Code: codeLoginRequired}
-			}
-			_, err = fmt.Fprintf(w, "%s %s %s", who.Username, who.Login, who.Tokens.AccessToken.Reveal())
-			return err
-		})
-		d.basic = append(d.basic, b)
-		d.serve = append(d.serve, access.Handler(answer, func(http.ResponseWriter, *http.Request) { t.Error("a handler panicked") }))
+	return doorsFor(t, replicas, func(f *Flows) (authenticator, error) { return f.Basic("legacy") }, append([]func(*plan){passwords}, changes...)...)
+}
+
+func doorsFor(t testing.TB, replicas int, in lets, changes ...func(*plan)) *doors {
+	t.Helper()
+	d := &doors{world: newWorld(t, changes...), t: t}
+	d.open(in)
+	for range replicas - 1 {
+		d.replica(t)
+		d.open(in)
 	}
 	return d
+}
+
+// open gives the newest replica a route.
+func (d *doors) open(in lets) {
+	d.t.Helper()
+	site := must(pages.New(pages.Config{Prefix: "/oauth2"}))(d.t)
+	a := must(in(d.replicas[len(d.replicas)-1].flows))(d.t)
+	access := telemetry.NewAccessLog(d.logger)
+	d.t.Cleanup(access.Close)
+	answer := site.Handle(func(w http.ResponseWriter, r *http.Request) error {
+		telemetry.From(w).Client = r.Header.Get("X-Test-Client")
+		who, ok, err := a.Authenticate(w, r)
+		switch {
+		case err != nil:
+			return err
+		case !ok:
+			return &pages.Error{Code: codeLoginRequired}
+		}
+		token := ""
+		if who.Tokens != nil {
+			token = who.Tokens.AccessToken.Reveal()
+		}
+		d.mu.Lock()
+		d.who = who
+		d.mu.Unlock()
+		_, err = fmt.Fprintf(w, "%s %s %s", who.Username, who.Login, token)
+		return err
+	})
+	b, _ := a.(*Basic)
+	d.basic = append(d.basic, b)
+	d.serve = append(d.serve, access.Handler(answer, func(http.ResponseWriter, *http.Request) { d.t.Error("a handler panicked") }))
 }
 
 func basicHeader(user, password string) string {

@@ -68,7 +68,7 @@ func (f *Flows) begin(w http.ResponseWriter, r *http.Request, here origin.Origin
 		return err
 	}
 	to, err := l.flow.authorize(r.Context(), a, authorization{
-		redirectURI: f.redirectURI(l.provider, here), state: f.sealState(a), prompt: how.prompt,
+		redirectURI: f.redirectURI(l.provider, here), state: f.sealState(a), prompt: how.prompt, claims: how.claims,
 	})
 	if err != nil {
 		return f.providerError(w, l, err) // no cookie for an attempt that could not begin
@@ -107,7 +107,8 @@ type beginning struct {
 	prompt   string // "" = as configured
 	passed   url.Values
 	restarts int
-	demanded bool // by a page that does not show itself without; not asked for by anybody
+	claims   string // that the provider wants (step_up.go); "" = as configured
+	demanded bool   // by a page that does not show itself without; not asked for by anybody
 }
 
 // sealed is what an attempt's cookie holds; its id is in the cookie's name.

@@ -42,7 +42,7 @@ func NewRevoker(providers map[string]*provider.Client, log *slog.Logger) *Revoke
 // other, and does nothing for an identity of another issuer than the provider's of now.
 func (v *Revoker) Revoke(ctx context.Context, who *identity.Identity) {
 	client := clientOf(v.providers, who)
-	if client == nil || who.Tokens == nil {
+	if client == nil || who.Tokens == nil || who.Machine && who.Login == "" { // a token of another client is not ours to revoke (RFC 7009 §2.1)
 		return
 	}
 	token, hint := who.Tokens.RefreshToken, "refresh_token"

@@ -95,8 +95,8 @@ func (f *Flows) startOne(w http.ResponseWriter, r *http.Request, here origin.Ori
 // startURL is where a login for back begins. nil logins are the usual ones. A link that no page shows
 // because of its length would leave nowhere to go, so it does without the target.
 func (f *Flows) startURL(here origin.Origin, back string, logins []*login) string {
-	if logins != nil && len(logins) == 0 {
-		return "" // HTTP Basic alone: no page helps
+	if logins != nil && len(logins) == 0 || len(f.logins) == 0 {
+		return "" // HTTP Basic alone, or bearer tokens: no page helps
 	}
 	start := here.String() + f.prefix + "/start?"
 	if to := start + f.query(here, beginning{back: back}, logins); len(to) <= maxStartURL {

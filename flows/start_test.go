@@ -178,7 +178,6 @@ func TestNewRefuses(t *testing.T) {
 		change func(*Config)
 		words  string
 	}{
-		"no login":            {func(c *Config) { c.Logins = nil }, "at least one"},
 		"two of one name":     {func(c *Config) { c.Logins = append(c.Logins, c.Logins[0]) }, "two of this name"},
 		"no name":             {func(c *Config) { c.Logins[0].Name = "" }, "without a name"},
 		"no such provider":    {func(c *Config) { c.Logins[0].Provider = "x" }, `no provider "x"`},

@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/doorward/doorward/internal/credentials"
@@ -11,30 +12,37 @@ import (
 // What of a request may prove who is calling.
 const (
 	acceptSession = "session" // the cookie
-	acceptToken   = "token"   // a ticket in Authorization
-	acceptBasic   = "basic"   // user name and password, tried at the provider
+	acceptToken   = "token"   // a ticket or a personal token in Authorization
+	acceptBasic   = "basic"   // user name and password
+	acceptBearer  = "bearer"  // a token of a provider
+	acceptKey     = "key"     // an API key, in a header of its own
 )
 
 // accept is accept of a [[route]].
-type accept struct{ session, token, basic bool }
+type accept struct{ session, token, basic, bearer, key bool }
 
 func newAccept(list []string) (a accept, err error) {
 	if list == nil {
 		return accept{session: true, token: true}, nil
 	}
+	known := []struct {
+		name string
+		is   *bool
+	}{{acceptSession, &a.session}, {acceptToken, &a.token}, {acceptBasic, &a.basic}, {acceptBearer, &a.bearer}, {acceptKey, &a.key}}
+next:
 	for i, name := range list {
-		switch {
-		case slices.Contains(list[:i], name):
+		if slices.Contains(list[:i], name) {
 			return accept{}, fmt.Errorf("accept: %q is there twice", name)
-		case name == acceptSession:
-			a.session = true
-		case name == acceptToken:
-			a.token = true
-		case name == acceptBasic:
-			a.basic = true
-		default:
-			return accept{}, fmt.Errorf("accept: %q is not one of %q, %q, %q", name, acceptSession, acceptToken, acceptBasic)
 		}
+		var names []string
+		for _, k := range known {
+			if k.name == name {
+				*k.is = true
+				continue next
+			}
+			names = append(names, strconv.Quote(k.name))
+		}
+		return accept{}, fmt.Errorf("accept: %q is not one of %s", name, strings.Join(names, ", "))
 	}
 	if a == (accept{}) {
 		return accept{}, fmt.Errorf("accept: nothing is accepted, so nobody could call")
@@ -42,22 +50,32 @@ func newAccept(list []string) (a accept, err error) {
 	return a, nil
 }
 
-// claim is what an Authorization header is on a route.
+// claim is what a request says of its caller on a route, in Authorization or in a place that the route names.
 type claim int
 
 const (
-	noClaim      claim = iota // there is none that the route accepts, and what is there goes no further (P027)
-	bearerTicket              // no browser adds one by itself
-	basicTicket               // browsers remember and add these by themselves
-	password                  // likewise
-	brokenClaim               // of a scheme that the route accepts, and cannot be read, or can be read in two ways
+	noClaim        claim = iota // there is none that the route accepts, and what is there goes no further (P027)
+	bearerTicket                // no browser adds one by itself
+	basicTicket                 // browsers remember and add these by themselves
+	password                    // likewise
+	bearerToken                 // of a provider; no browser adds one by itself
+	bearerCookie                // likewise a provider's, but in a cookie, which comes by itself
+	apiKey                      // no browser adds one by itself
+	brokenClaim                 // of a scheme that the route accepts, and cannot be read, or can be read in two ways
+	ambiguousClaim              // two at once (RFC 6750 §2): which of them would count, two readers answer differently
 )
+
+// ambient reports whether browsers send such a claim along by themselves, whoever made the page that asks.
+func (c claim) ambient() bool { return c != bearerTicket && c != bearerToken && c != apiKey }
+
+// ofProvider reports whether it is a provider's token.
+func (c claim) ofProvider() bool { return c == bearerToken || c == bearerCookie }
 
 // claim tells whether the Authorization of a request is judged on a route. If it is, then by itself
 // alone: a request that brings a bad one must not pass by the cookie of somebody else, who happens to
 // sit at the same browser.
 func (a accept) claim(lines []string) claim {
-	if len(lines) == 0 || !a.token && !a.basic {
+	if len(lines) == 0 || !a.token && !a.basic && !a.bearer {
 		return noClaim
 	}
 	if len(lines) == 1 {
@@ -65,7 +83,10 @@ func (a accept) claim(lines []string) claim {
 	}
 	for _, line := range lines {
 		if a.read(line) != noClaim {
-			return brokenClaim // which of them would count, two readers answer differently
+			if a.bearer {
+				return ambiguousClaim
+			}
+			return brokenClaim
 		}
 	}
 	return noClaim
@@ -76,7 +97,10 @@ func (a accept) read(line string) claim {
 		if a.token && credentials.IsTicket(token) {
 			return bearerTicket
 		}
-		return a.other(line)
+		return a.provided(line, token)
+	}
+	if token, ok := credentials.DPoP(line); ok {
+		return a.provided(line, token)
 	}
 	var buf [256]byte
 	_, secret, ok, valid := credentials.Basic(line, buf[:])
@@ -93,6 +117,17 @@ func (a accept) read(line string) claim {
 		return password
 	}
 	return a.other(line)
+}
+
+// provided is what a token of the schemes Bearer and DPoP is where it is not a ticket that counts.
+func (a accept) provided(line, token string) claim {
+	switch {
+	case !a.bearer:
+		return a.other(line)
+	case credentials.HoldsTicket(line), !credentials.IsToken(token):
+		return brokenClaim // a ticket is never shown to a provider, and no token looks like this
+	}
+	return bearerToken
 }
 
 // other is what a header is that proves nothing. A ticket that stands where none counts is a broken one.

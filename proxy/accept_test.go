@@ -362,7 +362,22 @@ func FuzzClaim(f *testing.F) {
 		f.Add(s, "Bearer x", true, true)
 		f.Add(s, s, false, true)
 	}
+	f.Add("DPoP eyJ", "dpop dwp.x", true, true)
 	f.Fuzz(func(t *testing.T, one, two string, token, basic bool) {
+		for _, lines := range [][]string{{one}, {one, two}} {
+			a := accept{session: true, token: token, basic: basic, bearer: true}
+			switch c := a.claim(lines); {
+			case c.ofProvider() && (len(lines) != 1 || carriesTicket(lines)):
+				t.Errorf("%q would be shown to a provider", lines)
+			case c == noClaim && token && carriesTicket(lines):
+				t.Errorf("%q holds a ticket that the cookie may stand in for", lines)
+			}
+			if c := a.claim(lines); c.ofProvider() {
+				if token, _ := inAuthorization(lines[0]); !credentials.IsToken(token) {
+					t.Errorf("%q is no token", token)
+				}
+			}
+		}
 		a := accept{session: true, token: token, basic: basic}
 		for _, lines := range [][]string{nil, {one}, {one, two}} {
 			switch c := a.claim(lines); {

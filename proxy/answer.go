@@ -22,6 +22,7 @@ func (v *visit) modifyResponse(res *http.Response) error {
 	if !v.route.public {
 		keepPrivate(res.Header)
 	}
+	v.scrub(res.Header)
 	v.keepVigil(res)
 	return nil
 }
@@ -33,6 +34,13 @@ func (v *visit) cleanTrailers(h http.Header) {
 		delete(h, name)
 		delete(h, http.TrailerPrefix+name)
 	}
+	v.scrub(h)
+}
+
+// scrub takes out what came from a Source, also what the upstream has refused of it.
+func (v *visit) scrub(h http.Header) {
+	scrub(h, v.pass)
+	scrub(h, v.refused)
 }
 
 // statusClientClosed is what the log says of a request whose client left; nobody reads it
@@ -81,6 +89,7 @@ func (r *reply) WriteHeader(status int) {
 		clear(h)
 		if status == http.StatusEarlyHints && link != nil {
 			h["Link"] = link
+			r.visit.scrub(h)
 			r.ResponseWriter.WriteHeader(status)
 		}
 		return

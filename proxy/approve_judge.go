@@ -146,7 +146,7 @@ func (q *demand) ask() (answered bool, err error) {
 func (q *demand) say(at time.Time) (string, error) {
 	req := q.req
 	message, err := q.message.Eval(req.in.Context(), &policy.Input{
-		Who: q.who, Method: req.Method, Host: req.site.authority, Path: req.decoded, Query: req.Query, Header: req.in.Header, IP: req.Client, Time: at.UTC(),
+		Who: q.who, Method: req.Method, Host: req.site.authority, Path: req.decoded, Query: req.Query, Header: req.in.Header, Secret: q.route.secretHeaders, IP: req.Client, Time: at.UTC(),
 		Form: q.fields.form, JSON: q.fields.json,
 	})
 	var missing *policy.Missing

@@ -16,7 +16,6 @@ import (
 
 	"github.com/doorward/doorward/internal/approval"
 	"github.com/doorward/doorward/internal/identity"
-	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/telemetry"
 )
 
@@ -189,7 +188,7 @@ func TestATokenThatFitsInNoHeaderDoesNotUseAnApprovalUp(t *testing.T) {
 	req := &CanonicalRequest{in: httptest.NewRequest(http.MethodPost, "/payments", http.NoBody), record: &telemetry.Record{}}
 	for rt := range l.g.approvals.routes {
 		d := Decision{Outcome: Allow, Who: &identity.Identity{Issuer: "https://idp.test", Subject: "alice"}}
-		if err := l.g.proxy.forward(nil, req, rt, d, &identity.Tokens{AccessToken: secret.New("a\nb")}, permit{l.pay, id}); err == nil {
+		if err := l.g.proxy.forward(nil, req, rt, d, bearerCredential("a\nb"), permit{l.pay, id}); err == nil {
 			t.Error("forwarded")
 		}
 	}

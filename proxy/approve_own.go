@@ -35,7 +35,7 @@ func (g *Gateway) serveApproval(w http.ResponseWriter, req *CanonicalRequest, na
 	if !ok || !a.route.serves(req) {
 		return &pages.Error{Code: codeAttemptUnknown}
 	}
-	d := a.route.decide(w, req)
+	d := a.route.decideOver(w, req, false)
 	switch {
 	case d.Outcome == Unavailable:
 		return d.refusal()

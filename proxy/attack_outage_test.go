@@ -71,30 +71,37 @@ func TestS7HalfAnAnswerOfTheAuthenticatorIsNobody(t *testing.T) {
 	l.both(t, "GET", "/x", []string{as("half")}, func(l *lab, a answer) { l.refused(a, 401) })
 }
 
-type source func(ctx context.Context, who *identity.Identity) (*identity.Tokens, error)
+// source is a Source for everybody, of one answer.
+type source func(ctx context.Context, who *identity.Identity) (*identity.Credential, error)
 
-func (s source) Token(ctx context.Context, who *identity.Identity) (*identity.Tokens, error) {
+func (s source) Token(ctx context.Context, who *identity.Identity) (*identity.Credential, error) {
 	return s(ctx, who)
+}
+
+func (source) Rejected(context.Context, *identity.Identity, *identity.Credential) {}
+func (source) Personal() bool                                                     { return true }
+
+func bearerCredential(token string) *identity.Credential {
+	return &identity.Credential{Name: "orders", Tokens: tokens(token), Header: "Authorization", Values: []string{"Bearer " + token}}
 }
 
 func TestNothingIsForwardedWithoutTheTokenThatARoutePromises(t *testing.T) {
 	for name, c := range map[string]struct {
-		source source
+		given  *identity.Credential
+		err    error
 		status int
 	}{
-		"refused":   {func(context.Context, *identity.Identity) (*identity.Tokens, error) { return nil, errors.New("no") }, 502},
-		"none":      {func(context.Context, *identity.Identity) (*identity.Tokens, error) { return nil, nil }, 502},
-		"empty":     {func(context.Context, *identity.Identity) (*identity.Tokens, error) { return &identity.Tokens{}, nil }, 502},
-		"malformed": {func(context.Context, *identity.Identity) (*identity.Tokens, error) { return tokens("a\r\nX: y"), nil }, 502},
-		"with a code of its own": {func(context.Context, *identity.Identity) (*identity.Tokens, error) {
-			return nil, &pages.Error{Code: codeProviderUnavailable}
-		}, 503},
-		"given": {func(context.Context, *identity.Identity) (*identity.Tokens, error) { return tokens("fetched"), nil }, 200},
+		"refused":                {nil, errors.New("no"), 502},
+		"none":                   {nil, nil, 502},
+		"empty":                  {&identity.Credential{}, nil, 502},
+		"malformed":              {bearerCredential("a\r\nX: y"), nil, 502},
+		"with a code of its own": {nil, &pages.Error{Code: codeProviderUnavailable}, 503},
+		"given":                  {bearerCredential("fetched"), nil, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, func(c0 *Config, d *Deps) {
 				c0.Routes[0].Credential = "orders"
-				d.Sources = map[string]Source{"orders": c.source}
+				d.Sources = map[string]Source{"orders": source(func(context.Context, *identity.Identity) (*identity.Credential, error) { return c.given, c.err })}
 			})
 			a := l.send("GET", "/x", as("alice"), "Authorization: Bearer evil")
 			if c.status == 200 {

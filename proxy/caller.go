@@ -5,78 +5,113 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/doorward/doorward/internal/credentials"
 	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/pages"
 )
 
 // callers are those who can say who is calling on a route; nil for what it doesn't accept.
 type callers struct {
-	accept  accept
-	session Authenticator
-	tokens  Authenticator
-	basic   Authenticator
+	accept     accept
+	session    Authenticator
+	tokens     Authenticator
+	basic      Authenticator
+	keys       Authenticator
+	bearer     Bearer
+	places     *places // beside Authorization; nil = there are none
+	possession possession
 }
 
-func newCallers(rc Route, d Deps) (c callers, err error) {
-	if c.accept, err = newAccept(rc.Accept); err != nil || rc.Public {
-		return c, err
+func newCallers(rc Route, c Config, d Deps) (cs callers, err error) {
+	if cs.accept, err = newAccept(rc.Accept); err != nil || rc.Public {
+		return cs, err
 	}
-	if c.accept.basic && rc.PassAuthorization {
-		return c, errors.New("accept: \"basic\" and pass_authorization: a password that was tried here goes no further")
+	if a := cs.accept; rc.PassAuthorization && (a.basic || a.bearer) {
+		return cs, errors.New("accept: \"basic\" or \"bearer\", and pass_authorization: what was tried here goes no further; a checked token goes upstream by credential = \"session\"")
 	}
-	if c.accept.session {
-		c.session = d.Session
+	if cs.accept.session {
+		cs.session = d.Session
 	}
-	if c.accept.token = c.accept.token && d.Tokens != nil; c.accept.token {
-		c.tokens = d.Tokens
+	if cs.accept.token = cs.accept.token && d.Tokens != nil; cs.accept.token {
+		cs.tokens = d.Tokens
 	}
-	if c.accept.basic {
-		if c.basic = d.Basic[rc.Name]; c.basic == nil {
-			return c, errors.New("accept: \"basic\": there is nobody who tries passwords for this route")
+	if cs.accept.basic {
+		if cs.basic = d.Basic[rc.Name]; cs.basic == nil {
+			return cs, errors.New("accept: \"basic\": there is nobody who tries passwords for this route")
 		}
 	}
-	if c.accept == (accept{}) {
-		return c, fmt.Errorf("accept: %q: there are no tickets here", rc.Accept)
+	if cs.accept.bearer {
+		if cs.bearer = d.Bearers[rc.Name]; cs.bearer == nil {
+			return cs, errors.New("accept: \"bearer\": there is nobody who judges tokens for this route")
+		}
 	}
-	return c, nil
+	if cs.accept.key {
+		if cs.keys = d.Keys[rc.Name]; cs.keys == nil {
+			return cs, errors.New("accept: \"key\": there are no keys for this route")
+		}
+	}
+	if cs.accept == (accept{}) {
+		return cs, fmt.Errorf("accept: %q: there are no tickets here", rc.Accept)
+	}
+	cs.possession = possession{c.TrustedProxies, c.CertificateHeader}
+	cs.places, err = newPlaces(rc, cs.accept)
+	return cs, err
 }
 
 // caller is what became of the question who is calling.
 type caller struct {
-	who   *identity.Identity // nil: nobody
-	by    Authenticator      // who vouches
-	claim claim              // what their Authorization was
+	who    *identity.Identity // nil: nobody
+	by     Streams            // who vouched for them, if that was not by the session's cookie and they can say how it goes on
+	claim  claim              // what the request said of them
+	scheme string             // of a provider's token
 }
 
 // identify asks the one who is competent for a request, and nobody else: there is no way from an
 // Authorization that failed to the cookie.
-func (c *callers) identify(w http.ResponseWriter, r *http.Request) (caller, error) {
-	found := caller{claim: c.accept.claim(r.Header[headerAuthorization])}
+func (c *callers) identify(w http.ResponseWriter, req *CanonicalRequest) (caller, error) {
+	found := caller{claim: c.accept.claim(req.in.Header[headerAuthorization])}
+	token := ""
+	if c.places != nil {
+		found.claim, token = c.places.claim(req.in, found.claim)
+	}
+	var by Authenticator
 	switch found.claim {
 	case bearerTicket, basicTicket:
-		found.by = c.tokens
+		by = c.tokens
 	case password:
-		found.by = c.basic
+		by = c.basic
+	case apiKey:
+		by = c.keys
 	case noClaim:
-		found.by = c.session
-	case brokenClaim:
+		by = c.session
+	case bearerToken, bearerCookie:
+		return c.check(req, found, token)
+	case brokenClaim, ambiguousClaim:
 	}
-	if found.by == nil {
+	if by == nil {
 		return found, nil
 	}
-	who, ok, err := found.by.Authenticate(w, r)
+	who, ok, err := by.Authenticate(w, req.in)
 	if ok && err == nil {
 		found.who = who
+	}
+	if found.claim != noClaim {
+		found.by, _ = by.(Streams)
 	}
 	return found, err
 }
 
 // unknown is the answer to somebody whom the one who was asked does not know, or cannot judge.
-func (rt *route) unknown(req *CanonicalRequest, c caller, err error) Decision {
+func (rt *route) unknown(w http.ResponseWriter, req *CanonicalRequest, c caller, err error) Decision {
+	var refusal *credentials.Refusal
 	var e *pages.Error
 	switch {
+	case errors.As(err, &refusal):
+		return rt.refused(w, req, refusal)
 	case err == nil && c.claim == noClaim:
 		return Decision{Outcome: Login} // a navigation may begin one
+	case err == nil && (rt.callers.accept.bearer || c.claim == apiKey || c.claim == ambiguousClaim):
+		return rt.refused(w, req, refusalOf(c))
 	case err == nil:
 		return Decision{Outcome: Login, Err: rt.unauthorized(req, refusedClaim(c.claim))}
 	case !errors.As(err, &e): // broken is not "not signed in" (P208)

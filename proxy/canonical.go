@@ -28,6 +28,7 @@ type CanonicalRequest struct {
 	via         string // ", "-separated trusted proxies behind Client, the nearest last
 	site        *site
 	record      *telemetry.Record
+	certificate string        // of the caller, as a trusted proxy says it: x5t#S256 (RFC 8705 §3.1); "" = it says none
 	destination destination   // of COPY and MOVE; the zero value is none
 	in          *http.Request // cleaned; only identify, challenge and forward look at it
 }
@@ -45,6 +46,7 @@ func (c *CanonicalRequest) Target() string {
 func (g *Gateway) canonical(w http.ResponseWriter, r *http.Request) (*CanonicalRequest, error) {
 	req := &CanonicalRequest{Method: r.Method, record: telemetry.From(w), in: r}
 	req.Client, req.via = g.trust.client(r.RemoteAddr, r.Header["X-Forwarded-For"])
+	req.certificate = g.possession.forwarded(r)
 	g.hygiene.clean(r)
 	if req.Client.IsValid() {
 		req.client = req.Client.String()

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/doorward/doorward/internal/credentials"
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
 )
@@ -42,10 +43,35 @@ func (rt *route) unauthorized(req *CanonicalRequest, detail string) *pages.Error
 // challenges are what a 401 of this route says about how to call it (RFC 9110 §11.6.1). Where Basic serves for
 // tickets only, git alone is told: a browser would ask the person for a password that there isn't.
 func (rt *route) challenges(req *CanonicalRequest) []string {
-	if a := rt.callers.accept; a.basic || a.token && saysGit(req.in.Header["User-Agent"]) {
+	a := rt.callers.accept
+	switch {
+	case a.bearer:
+		return rt.challengesFor(req, &credentials.Refusal{}) // no error: nothing was wrong yet (RFC 6750 §3)
+	case rt.asksForBasic(req):
 		return req.site.basic
+	case a == accept{key: true}:
+		return []string{`ApiKey realm="` + req.site.authority + `", header="` + rt.callers.places.key + `"`}
 	}
 	return req.site.challenge
+}
+
+func (rt *route) asksForBasic(req *CanonicalRequest) bool {
+	a := rt.callers.accept
+	return a.basic || a.token && saysGit(req.in.Header["User-Agent"])
+}
+
+// challengesFor are the same after something did not count. Of a route for bearer tokens they lead to where one gets them
+// (RFC 9728 §5.1).
+func (rt *route) challengesFor(req *CanonicalRequest, why *credentials.Refusal) []string {
+	var more [][2]string
+	if rt.callers.accept.bearer {
+		more = [][2]string{{"resource_metadata", req.site.origin + rt.metadataPath}}
+	}
+	all := []string{why.Challenge(req.site.authority, more...)}
+	if rt.asksForBasic(req) {
+		all = append(all, req.site.basic[1])
+	}
+	return all
 }
 
 // loginURL is where a person signs in for this route, "" where no browser's session counts, or no page makes one.

@@ -2,28 +2,38 @@ package proxy
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"net/http"
 	"strings"
 
+	"github.com/doorward/doorward/internal/credentials"
 	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/pages"
 )
 
 // credential obtains what goes upstream for an allowed request. What a person brought
-// with them is checked here and set from their injection, built once (tokens is nil); what
+// with them is checked here and set from their injection, built once (the result is nil); what
 // a Source yields is returned. If the route promises a token and there is none, nothing is
 // forwarded: the upstream would take the caller for somebody anonymous.
-func (rt *route) credential(ctx context.Context, d Decision) (*identity.Tokens, error) {
-	if rt.source != nil {
-		return rt.fetch(ctx, d.Who)
-	}
-	if d.Who == nil {
-		return nil, nil // a public route: anonymous requests bring no token
+func (rt *route) credential(ctx context.Context, d Decision) (*identity.Credential, error) {
+	if d.Who == nil { // a public route: nobody has a token of their own, a service has its own all the same
+		if rt.source == nil || rt.source.Personal() {
+			return nil, nil
+		}
+		return rt.fetch(ctx, nil)
 	}
 	switch rt.credentialName {
 	case credentialSession:
 		if d.Who.Tokens == nil || d.Who.Tokens.AccessToken.IsZero() {
 			return nil, missing("access token")
+		}
+		if d.claim.ofProvider() && keyBound(d.Who) {
+			return nil, &pages.Error{
+				Code: codeCredentialRefused, Detail: "Your token is bound to a key that you hold (cnf), so that it cannot be passed on. Use one that is not, or have this route exchange it.",
+				Err: errors.New("credential = \"session\" cannot pass on a token that is bound by DPoP or to a certificate; use a credential with flow = \"token_exchange\""),
+			}
 		}
 	case credentialIDToken:
 		if d.Who.Tokens == nil || d.Who.Tokens.IDToken.IsZero() {
@@ -38,22 +48,80 @@ func (rt *route) credential(ctx context.Context, d Decision) (*identity.Tokens, 
 			Err:    errors.New("the session's access token has expired and was not refreshed"),
 		}
 	}
+	if rt.source != nil {
+		return rt.fetch(ctx, d.Who)
+	}
 	return nil, nil
 }
 
-func (rt *route) fetch(ctx context.Context, who *identity.Identity) (*identity.Tokens, error) {
-	tokens, err := rt.source.Token(ctx, who)
+func (rt *route) fetch(ctx context.Context, who *identity.Identity) (*identity.Credential, error) {
+	c, err := rt.source.Token(ctx, who)
 	if err != nil {
+		var refusal *credentials.Refusal
 		var e *pages.Error
-		if errors.As(err, &e) {
+		if errors.As(err, &refusal) && who != nil || errors.As(err, &e) {
 			return nil, err
 		}
 		return nil, &pages.Error{Code: codeCredentialRefused, Detail: "No token could be obtained for the application behind this address.", Err: err}
 	}
-	if tokens == nil || tokens.AccessToken.IsZero() {
+	if c == nil || len(c.Values) != 1 || c.Values[0] == "" || c.Header == "" {
 		return nil, missing("access token")
 	}
-	return tokens, nil
+	return c, nil
+}
+
+// without answers a request for which no credential was obtained. If the caller must act, they are told how: whoever has
+// a session proves more of themselves where the provider wants that, but is never sent to a login because a token is not
+// exchanged, which could turn for ever.
+func (rt *route) without(w http.ResponseWriter, req *CanonicalRequest, d Decision, err error) error {
+	var why *credentials.Refusal
+	if !errors.As(err, &why) {
+		return err
+	}
+	e := rt.refusal(w, req, why)
+	if d.claim != noClaim {
+		return e
+	}
+	e.Detail = "" // it speaks of a token that this person has never seen
+	if why.Word != credentials.InsufficientClaims {
+		e.LoginURL = rt.loginURL(req, formPage(req))
+		if pages.KindOf(req.in) == pages.Navigation {
+			e.LoginURL = rt.loginURL(req, req.Target())
+		}
+		return e
+	}
+	more, ok := rt.starter.(StepUp)
+	claims := wantedClaims(why)
+	switch {
+	case !ok || claims == "":
+		return e
+	case pages.KindOf(req.in) == pages.Navigation:
+		return more.StepUp(w, req.in, req.Target(), claims)
+	}
+	return e
+}
+
+// wantedClaims decodes the claims of a challenge (Entra and OpenID write them in base64); "" if they are no JSON object.
+func wantedClaims(why *credentials.Refusal) string {
+	for _, p := range why.Params {
+		if p[0] != "claims" {
+			continue
+		}
+		for _, text := range []func(string) ([]byte, error){base64.StdEncoding.DecodeString, base64.RawStdEncoding.DecodeString, base64.URLEncoding.DecodeString, base64.RawURLEncoding.DecodeString} {
+			if plain, err := text(p[1]); err == nil && isObject(plain) {
+				return string(plain)
+			}
+		}
+		if isObject([]byte(p[1])) {
+			return p[1]
+		}
+	}
+	return ""
+}
+
+func isObject(text []byte) bool {
+	var m map[string]json.RawMessage
+	return json.Unmarshal(text, &m) == nil && m != nil
 }
 
 func missing(what string) error {

@@ -13,9 +13,9 @@ import (
 // comes from, older ones by Origin; who says neither is no browser, and has no cookies that
 // another site could use. A neighbouring host (same-site) passes: whom to trust there is the
 // operator's decision, as it is with SameSite=Lax. A password that a browser was told once it sends along
-// like a cookie, and with less care; a bearer ticket no browser adds by itself.
+// like a cookie, and with less care; a ticket, a token or a key in a header no browser adds by itself.
 func (rt *route) checkSite(req *CanonicalRequest, c claim) error {
-	if safeMethods[req.Method] || c == bearerTicket {
+	if safeMethods[req.Method] || !c.ambient() {
 		return nil
 	}
 	if site := req.in.Header["Sec-Fetch-Site"]; len(site) > 0 {

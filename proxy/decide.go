@@ -5,10 +5,13 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
+	"github.com/doorward/doorward/internal/credentials"
 	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/pages"
+	"github.com/doorward/doorward/proxy/policy"
 )
 
 // Outcome is what is to be done with a request. The zero value is Deny.
@@ -41,7 +44,8 @@ type Decision struct {
 	Rule    string             // that decided
 	Err     error              // the answer to Deny and Unavailable, and to Login where none may begin
 
-	by Authenticator // who vouches for Who by their Authorization; nil = the cookie, or nobody
+	claim claim   // what Who proved themselves by, beside the session's cookie
+	by    Streams // who vouches for that, if they can say how it goes on
 }
 
 // refusal is the answer to a decision that does not let a request pass.
@@ -55,7 +59,13 @@ func (d Decision) refusal() error {
 const retryAfter = 5 * time.Second // for what is unavailable now
 
 // decide finds out who is calling and whether they may pass.
-func (rt *route) decide(w http.ResponseWriter, req *CanonicalRequest) (d Decision) {
+func (rt *route) decide(w http.ResponseWriter, req *CanonicalRequest) Decision {
+	return rt.decideOver(w, req, rt.require != nil)
+}
+
+// decideOver is decide with or without the route's require: that speaks of requests to the route, and those about an
+// approval of one have a path of our own.
+func (rt *route) decideOver(w http.ResponseWriter, req *CanonicalRequest, require bool) (d Decision) {
 	defer func() {
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares in this way too
@@ -70,23 +80,27 @@ func (rt *route) decide(w http.ResponseWriter, req *CanonicalRequest) (d Decisio
 	if rt.public {
 		return Decision{Outcome: Allow, Rule: "public"} // nobody is asked who they are
 	}
-	c, err := rt.callers.identify(w, req.in)
+	if rt.callers.accept.bearer && tokenInQuery(req.Query) {
+		return rt.refused(w, req, errTokenInQuery)
+	}
+	c, err := rt.callers.identify(w, req)
 	who := c.who
-	if err != nil || who == nil || !rt.accepts(who) || rt.endedForGood(who) {
-		return rt.unknown(req, c, err)
+	if err != nil || who == nil || !rt.accepts(who, c.claim) || rt.endedForGood(who) {
+		return rt.unknown(w, req, c, err)
 	}
 	if err := rt.checkSite(req, c.claim); err != nil {
 		return Decision{Outcome: Deny, Who: who, Rule: "cross-site", Err: err}
 	}
 	allowed, rule := rt.policy.Check(who)
 	if !allowed {
-		return Decision{Outcome: Deny, Who: who, Rule: rule, Err: rt.denied(req, who, rule)}
+		return Decision{Outcome: Deny, Who: who, Rule: rule, Err: rt.denied(w, req, c, rule)}
 	}
-	d = Decision{Outcome: Allow, Who: who, Rule: rule}
-	if c.claim != noClaim {
-		d.by = c.by
+	if require {
+		if holds, err := rt.fulfils(req, who); !holds {
+			return Decision{Outcome: Deny, Who: who, Rule: ruleRequire, Err: rt.unfulfilled(req, c, err)}
+		}
 	}
-	return d
+	return Decision{Outcome: Allow, Who: who, Rule: rule, claim: c.claim, by: c.by}
 }
 
 // describe tells an operator what a panic was about; a text that is not the runtime's own may
@@ -105,8 +119,22 @@ func (rt *route) endedForGood(who *identity.Identity) bool {
 	return rt.headers.usesToken && t != nil && !t.AccessToken.IsZero() && !t.Valid(rt.now(), 0) && t.RefreshToken.IsZero()
 }
 
-// denied says who is signed in, which rules there are, and how to come back as another.
-func (rt *route) denied(req *CanonicalRequest, who *identity.Identity, rule string) error {
+// denied says who is signed in, which rules there are, and how to come back as another. Whoever lacks nothing but scopes of
+// a token is told which (RFC 6750 §3.1).
+func (rt *route) denied(w http.ResponseWriter, req *CanonicalRequest, c caller, rule string) error {
+	if c.claim == noClaim || c.claim == password {
+		return rt.noAccess(req, c.who, rule)
+	}
+	if lacks := rt.policy.Lacks(c.who); lacks != nil {
+		scope := strings.Join(lacks, " ")
+		return rt.refusal(w, req, &credentials.Refusal{
+			Scheme: c.scheme, Word: credentials.InsufficientScope, Description: "It takes the scope " + scope, Params: [][2]string{{"scope", scope}},
+		})
+	}
+	return rt.noAccess(req, c.who, rule)
+}
+
+func (rt *route) noAccess(req *CanonicalRequest, who *identity.Identity, rule string) *pages.Error {
 	e := &pages.Error{
 		Code:   codeAccessDenied,
 		Detail: "You are signed in, but you may not open this page.",
@@ -114,6 +142,25 @@ func (rt *route) denied(req *CanonicalRequest, who *identity.Identity, rule stri
 	}
 	if u := rt.loginURL(req, req.Target()); u != "" {
 		e.Actions = []pages.Action{{Label: "Use another account", URL: u + "&prompt=select_account"}}
+	}
+	return e
+}
+
+const ruleRequire = "require"
+
+// fulfils asks the route's require. What it cannot say is a no.
+func (rt *route) fulfils(req *CanonicalRequest, who *identity.Identity) (bool, error) {
+	return rt.require.Holds(req.in.Context(), &policy.Input{
+		Who: who, Method: req.Method, Host: req.site.authority, Path: req.decoded, Query: req.Query, Header: req.in.Header, Secret: rt.secretHeaders,
+		IP: req.Client, Time: rt.now().UTC(),
+	})
+}
+
+// unfulfilled keeps why for the log: an expression that fails is the operator's to mend.
+func (rt *route) unfulfilled(req *CanonicalRequest, c caller, why error) error {
+	e := rt.noAccess(req, c.who, ruleRequire)
+	if why != nil {
+		e.Err = fmt.Errorf("require: %w", why)
 	}
 	return e
 }

@@ -9,8 +9,10 @@
 //
 // It never forwards what it did not judge, never without a Decision that says Allow, and
 // never a header that only a gateway may set. It knows no provider, no session store and
-// no login flow: what it needs of them it declares as [Authenticator], [Starter] and
-// [Source]. It buffers a body only where a request must be approved first: [Approver], approve.go.
+// no login flow: what it needs of them it declares as [Authenticator], [Bearer], [Starter] and
+// [Source]. A request is judged by one proof alone: by Authorization, a key, or a token in a place that
+// the route names, however that ends, and by the cookie only where there is none of them (accept.go,
+// places.go). A body is buffered only where a request must be approved first: [Approver], approve.go.
 //
 // Start at Gateway.serve in proxy.go. The attacks of the catalogue are tests by their numbers,
 // attack_*_test.go, against a gateway on a real socket (lab_test.go) in front of an upstream

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"log"
 	"log/slog"
 	"net/http"
@@ -49,9 +50,11 @@ type visit struct {
 	route     *route
 	upstream  *upstream
 	injection *injection
-	who       *identity.Identity // nil: anonymous
-	by        Authenticator      // who vouched for them by their Authorization
-	bearer    string             // Authorization from a Source, or ""
+	who       *identity.Identity   // nil: anonymous
+	claim     claim                // what they proved themselves by
+	by        Streams              // who vouched for that
+	pass      *identity.Credential // from a Source; nil = none
+	refused   *identity.Credential // that the upstream did not take
 	body      *body
 	proxy     httputil.ReverseProxy
 	reply     reply
@@ -60,19 +63,17 @@ type visit struct {
 // forward sends what was judged to the upstream. The decision must be an Allow: that it is
 // a parameter, and nothing else leads here, is what keeps a request from falling through. An
 // approval is used up when nothing but the upstream can fail any more.
-func (f *forwarder) forward(w http.ResponseWriter, req *CanonicalRequest, rt *route, d Decision, tokens *identity.Tokens, approved permit) error {
+func (f *forwarder) forward(w http.ResponseWriter, req *CanonicalRequest, rt *route, d Decision, pass *identity.Credential, approved permit) error {
 	if d.Outcome != Allow {
 		return d.refusal()
 	}
-	v := &visit{forwarder: f, req: req, route: rt, upstream: rt.next(), injection: rt.injection(d.Who), who: d.Who, by: d.by}
-	if v.injection.err != nil {
-		return &pages.Error{Code: codeCredentialRefused, Detail: "What the application behind this address must learn about you fits in no header.", Err: v.injection.err}
+	v := &visit{forwarder: f, req: req, route: rt, upstream: rt.next(), injection: rt.injection(d.Who), who: d.Who, claim: d.claim, by: d.by, pass: pass}
+	err := v.injection.err
+	if err == nil && pass != nil && !fitsHeader(pass.Values[0]) {
+		err = errors.New("the credential holds characters that no header can carry")
 	}
-	if tokens != nil {
-		var err error
-		if v.bearer, err = bearer(tokens.AccessToken); err != nil {
-			return &pages.Error{Code: codeCredentialRefused, Err: err}
-		}
+	if err != nil {
+		return &pages.Error{Code: codeCredentialRefused, Detail: "What the application behind this address must learn about you fits in no header.", Err: err}
 	}
 	transport := f.transport
 	if approved.needed() {
@@ -80,6 +81,9 @@ func (f *forwarder) forward(w http.ResponseWriter, req *CanonicalRequest, rt *ro
 		if err := approved.spend(req.in.Context()); err != nil {
 			return err // 409, 503
 		}
+	}
+	if pass != nil {
+		transport = &secondTry{visit: v, way: transport, never: approved.needed()}
 	}
 	v.reply = reply{ResponseWriter: w, visit: v, cookies: w.Header()["Set-Cookie"]}
 	v.proxy = httputil.ReverseProxy{
@@ -109,7 +113,10 @@ func (v *visit) rewrite(pr *httputil.ProxyRequest) {
 	}
 	pr.Out.Trailer = nil // P033: what comes behind a body was judged by nobody
 	h := pr.Out.Header
-	stripCookies(h, v.forwarder.ownCookie)
+	stripCookies(h, v.route.withheldCookie)
+	for _, name := range v.route.withheld {
+		delete(h, name)
+	}
 	if !v.route.passAuthorization || connectionBound(h[headerAuthorization]) || carriesTicket(h[headerAuthorization]) {
 		delete(h, headerAuthorization) // P027
 	}
@@ -120,8 +127,8 @@ func (v *visit) rewrite(pr *httputil.ProxyRequest) {
 	for _, f := range v.injection.fields {
 		h[f.name] = f.values
 	}
-	if v.bearer != "" {
-		h[headerAuthorization] = []string{v.bearer}
+	if v.pass != nil {
+		carry(h, v.pass)
 	}
 }
 

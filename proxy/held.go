@@ -92,7 +92,7 @@ func (g *Gateway) resume(w http.ResponseWriter, now *CanonicalRequest, h held, n
 	if err != nil {
 		return err
 	}
-	req.Client, req.client, req.via = now.Client, now.client, now.via // the headers that say so are read already
+	req.Client, req.client, req.via, req.certificate = now.Client, now.client, now.via, now.certificate // the headers that say so are read already
 	req.record.Client = now.client
 	if g.own.holds(req.decoded) {
 		return &pages.Error{Code: codeNoRoute}

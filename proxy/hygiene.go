@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -59,7 +61,26 @@ func newHygiene(routes []*route) *hygiene {
 			}
 		}
 	}
+	for _, rt := range routes {
+		// Where a route reads keys from the header that another's credential goes by, the client's own is withheld on
+		// these two routes only.
+		if rt.sourceHeader != "" && !slices.ContainsFunc(routes, func(other *route) bool { return slices.Contains(other.callers.places.headers(), rt.sourceHeader) }) {
+			h.names[rt.sourceHeader] = true
+		}
+	}
 	return h
+}
+
+// leaves checks that headers in which a caller may prove who they are get that far.
+func (h *hygiene) leaves(routes []*route) error {
+	for _, rt := range routes {
+		for _, name := range rt.callers.places.headers() {
+			if h.reserved(name) {
+				return fmt.Errorf("route.%s: accept: the header %s is deleted from all requests, because only a gateway may set it", rt.name, name)
+			}
+		}
+	}
+	return nil
 }
 
 // clean deletes what must not pass.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/doorward/doorward/internal/credentials"
 	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
@@ -28,9 +29,32 @@ type Starter interface {
 	LoginURL(r *http.Request, back string) string
 }
 
-// Source yields the tokens that go upstream for an identity.
+// StepUp begins a login that asks the provider for more than the last one did: claims is the claims parameter of OIDC
+// Core §5.5. A Starter that can implements it.
+type StepUp interface {
+	StepUp(w http.ResponseWriter, r *http.Request, back, claims string) error
+}
+
+// Bearer judges bearer tokens. An error is a *credentials.Refusal where the token is at fault, anything else means that
+// it cannot be judged now.
+type Bearer interface {
+	Check(ctx context.Context, p credentials.Presented) (*identity.Identity, error)
+	Alive(ctx context.Context, who *identity.Identity) (bool, error)
+}
+
+// Source yields what goes upstream for an identity; nil who = nobody, on a public route. It should have a method
+//
+//	Place() (header, cookie string)
+//
+// too, which says where that goes (header "Cookie" and a name, or a header), so that a client's own value never passes there,
+// also not where nothing was obtained.
 type Source interface {
-	Token(ctx context.Context, who *identity.Identity) (*identity.Tokens, error)
+	// Token's error is a *credentials.Refusal where the caller must act, else a *pages.Error.
+	Token(ctx context.Context, who *identity.Identity) (*identity.Credential, error)
+	// Rejected says that the upstream answered 401 invalid_token to it.
+	Rejected(ctx context.Context, who *identity.Identity, refused *identity.Credential)
+	// Personal sources have nothing for nobody: an anonymous request goes without.
+	Personal() bool
 }
 
 // Config is the part of the configuration that concerns requests.
@@ -38,8 +62,12 @@ type Config struct {
 	Prefix         string   // "/oauth2"; own endpoints, never proxied
 	OwnPaths       []string // own endpoints elsewhere, exact paths: provider.X.callback
 	TrustedProxies []netip.Prefix
-	Routes         []Route
-	OwnCookie      func(name string) bool // such cookies never reach an upstream and never come from one
+	// CertificateHeader is the header in which trusted proxies say which client certificate a caller has proved to hold:
+	// Client-Cert (RFC 9440), X-Forwarded-Tls-Client-Cert (Traefik, nginx) or X-Forwarded-Client-Cert (Envoy). "" = none
+	// is believed, and tokens that are bound to a certificate count on our own TLS listener only.
+	CertificateHeader string
+	Routes            []Route
+	OwnCookie         func(name string) bool // such cookies never reach an upstream and never come from one
 }
 
 // Route is one [[route]], validated.
@@ -52,14 +80,28 @@ type Route struct {
 	Upstreams         []*url.URL // http, https, or unix (a socket's path); round robin
 	Public            bool
 	Logins            []string // sessions made by other logins are not accepted; none = no session is
-	Accept            []string // "session", "token", "basic"; nil = session and token
+	Accept            []string // "session", "token", "basic", "bearer", "key"; nil = session and token
+	Bearer            BearerRules
+	KeyHeader         string   // header that an API key comes in; = X-Api-Key
 	Approve           *Approve // requests that need a consent of their own; nil = none do
 	Allow             []policy.Rule
-	Credential        string // "none", "session", "id_token", later the name of a [credential.NAME]
+	Require           string // CEL; "" = nothing beyond Allow
+	Credential        string // "none", "session", "id_token", or the name of a [credential.NAME]
 	Headers           Headers
 	KeepFragment      bool
 	PassAuthorization bool            // only with credential "none"; but for NTLM and Negotiate, which sign in a connection that all share
 	WebSocketOrigins  []origin.Origin // beyond the route's own
+}
+
+// BearerRules are what of a [[route]] concerns bearer tokens.
+type BearerRules struct {
+	Issuers  []string // issuer URLs whose tokens are taken, for the protected resource metadata (RFC 9728)
+	Audience []string // for the same
+	Header   string   // a header that holds the bare token, beside Authorization; "" = none
+	Cookie   string   // a cookie that holds it; "" = none. It is there by itself, so cross-site requests are refused
+
+	DPoPAlgorithms []string // of proofs, for the metadata; nil = not said
+	Certificates   bool     // tokens that are bound to a client certificate can count here, for the metadata
 }
 
 // Approve is approve of a [[route]]: such requests wait for a consent on the person's phone.
@@ -82,8 +124,10 @@ type Headers struct {
 type Deps struct {
 	Origins   *origin.Set
 	Session   Authenticator
-	Tokens    Authenticator            // tickets in Authorization; nil = no route accepts any
+	Tokens    Authenticator            // tickets and personal tokens in Authorization; nil = no route accepts any
 	Basic     map[string]Authenticator // by route name, of routes that accept basic
+	Bearers   map[string]Bearer        // by route name, of routes that accept bearer
+	Keys      map[string]Authenticator // by route name, of routes that accept key: it reads the route's KeyHeader
 	Approvers map[string]Approver      // by route name, of routes with approve
 	Starters  map[string]Starter       // by route name
 	Sources   map[string]Source        // by credential name, for those not built in
@@ -107,7 +151,9 @@ type Gateway struct {
 	proxy   forwarder
 	pages   *pages.Pages
 
-	approvals *approvals // nil where no route has approve
+	approvals  *approvals // nil where no route has approve
+	resources  resources  // nil where no route accepts bearer
+	possession possession
 }
 
 // New validates and never touches the network.
@@ -120,6 +166,10 @@ func New(c Config, d Deps) (*Gateway, error) {
 	}
 	if c.OwnCookie == nil {
 		return nil, errors.New("proxy: which cookies are our own is not said")
+	}
+	c.CertificateHeader = http.CanonicalHeaderKey(c.CertificateHeader)
+	if err := checkCertificateHeader(c.CertificateHeader); err != nil {
+		return nil, err
 	}
 	own, err := newOwnEndpoints(c.Prefix, c.OwnPaths, d.Own)
 	if err != nil {
@@ -141,6 +191,15 @@ func New(c Config, d Deps) (*Gateway, error) {
 		return nil, err
 	}
 	g.hygiene = newHygiene(routes)
+	if err := g.hygiene.leaves(routes); err != nil {
+		return nil, err
+	}
+	if g.resources, err = newMetadata(routes, c, g.sites); err != nil {
+		return nil, err
+	}
+	if g.resources != nil { // nobody else looks at certificates
+		g.possession = possession{c.TrustedProxies, c.CertificateHeader}
+	}
 	if g.routes, err = newTable(routes, g.sites); err != nil {
 		return nil, err
 	}
@@ -187,6 +246,9 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) error {
 	if g.own.holds(req.decoded) {
 		return g.own.serve(w, req) // 404
 	}
+	if document := g.resources.of(req); document != nil {
+		return serveMetadata(w, req, document) // 405
+	}
 	return g.pass(w, req, approval)
 }
 
@@ -221,9 +283,9 @@ func (g *Gateway) pass(w http.ResponseWriter, req *CanonicalRequest, approval []
 			return err // 303; 400, 401, 403, 409, 413, 429, 503
 		}
 	}
-	tokens, err := route.credential(req.in.Context(), d) // 401, 502, 503; never forwards without
+	credential, err := route.credential(req.in.Context(), d) // never forwards without
 	if err != nil {
-		return err
+		return route.without(w, req, d, err) // 302, 401, 502, 503
 	}
-	return g.proxy.forward(w, req, route, d, tokens, approved) // 409, 502, 503
+	return g.proxy.forward(w, req, route, d, credential, approved) // 409, 502, 503
 }

@@ -36,6 +36,7 @@ type route struct {
 	public            bool
 	logins            []string
 	policy            *policy.Policy
+	require           *policy.Requirement // nil = nothing
 	webSocketOrigins  []origin.Origin
 	keepFragment      bool
 	passAuthorization bool
@@ -44,29 +45,42 @@ type route struct {
 	headers           *headerPlan
 	anonymous         *injection // what a public route adds
 
-	callers   callers
-	starter   Starter
-	pages     *pages.Pages
-	ownCookie func(name string) bool
-	origins   *origin.Set
-	now       func() time.Time
+	secretHeaders  []string // of a client's that hold a secret
+	withheld       []string // headers of a client's that don't go upstream, beside Authorization
+	withheldCookie func(name string) bool
+	sourceHeader   string // that the source sets; "" = Authorization, a cookie, or not known
+	metadataPath   string // of the protected resource metadata
+
+	callers callers
+	starter Starter
+	pages   *pages.Pages
+	origins *origin.Set
+	now     func() time.Time
 }
 
 func newRoute(rc Route, c Config, d Deps) (*route, error) {
 	rt := &route{
 		name: rc.Name, hosts: rc.Hosts, public: rc.Public, logins: rc.Logins, webSocketOrigins: rc.WebSocketOrigins,
 		keepFragment: rc.KeepFragment, passAuthorization: rc.PassAuthorization, credentialName: rc.Credential,
-		starter: d.Starters[rc.Name], pages: d.Pages, ownCookie: c.OwnCookie, origins: d.Origins, now: d.Now,
+		starter: d.Starters[rc.Name], pages: d.Pages, origins: d.Origins, now: d.Now,
 	}
 	if rt.credentialName == "" {
 		rt.credentialName = credentialNone
 	}
 	var err error
-	if rt.callers, err = newCallers(rc, d); err != nil {
+	if rt.callers, err = newCallers(rc, c, d); err != nil {
 		return nil, err
 	}
 	if rt.policy, err = policy.New(rc.Allow); err != nil {
 		return nil, err
+	}
+	if rc.Require != "" {
+		if rc.Public {
+			return nil, errors.New("require: a public route asks nobody who they are")
+		}
+		if rt.require, err = policy.NewRequirement(rc.Require); err != nil {
+			return nil, fmt.Errorf("require: %w", err)
+		}
 	}
 	if rt.headers, err = newHeaderPlan(rc.Headers, rt.credentialName); err != nil {
 		return nil, err
@@ -74,7 +88,7 @@ func newRoute(rc Route, c Config, d Deps) (*route, error) {
 	if rt.anonymous = rt.headers.build(nil); rt.anonymous.err != nil {
 		return nil, rt.anonymous.err
 	}
-	return rt, errors.Join(rt.setPath(rc, c.Prefix), rt.setMethods(rc.Methods), rt.setUpstreams(rc.Upstreams), rt.setCredential(d.Sources), rt.checkLogins())
+	return rt, errors.Join(rt.setPath(rc, c.Prefix), rt.setMethods(rc.Methods), rt.setUpstreams(rc.Upstreams), rt.setCredential(d.Sources), rt.setWithheld(c.OwnCookie), rt.checkLogins())
 }
 
 func (rt *route) setPath(rc Route, prefix string) error {
@@ -82,10 +96,11 @@ func (rt *route) setPath(rc Route, prefix string) error {
 	if path == "" {
 		path = "/"
 	}
-	_, decoded, refusal := parsePath(path)
+	encoded, decoded, refusal := parsePath(path)
 	if refusal != "" || strings.Contains(decoded, ";") {
 		return fmt.Errorf("path: %q is not a path that all servers read alike: %s", rc.Path, refusal)
 	}
+	rt.metadataPath = protectedResourcePath + strings.TrimSuffix(encoded, "/")
 	decoded = strings.TrimSuffix(decoded, "/")
 	if decoded == prefix || strings.HasPrefix(decoded, prefix+"/") {
 		return fmt.Errorf("path: %q lies below %s, which is never proxied", rc.Path, prefix)
@@ -151,19 +166,28 @@ func (rt *route) setCredential(sources map[string]Source) error {
 }
 
 func (rt *route) checkLogins() error {
-	switch {
+	switch a := rt.callers.accept; {
 	case rt.public:
 		return nil
-	case len(rt.logins) == 0:
-		return errors.New("login: a route that is not public needs at least one")
-	case rt.starter == nil && rt.callers.accept.session:
+	case len(rt.logins) == 0 && (a.session || a.token): // others are good by what vouches for them
+		return errors.New("login: a route that accepts sessions or tokens of ours needs at least one")
+	case rt.starter == nil && a.session:
 		return errors.New("login: nothing can begin a login for this route")
 	}
 	return nil
 }
 
-// accepts reports whether the route takes sessions of the login that made this one.
-func (rt *route) accepts(who *identity.Identity) bool { return slices.Contains(rt.logins, who.Login) }
+// accepts reports whether the route takes what a login has made: a session, a ticket or a personal token, a password. Who
+// came without any is good by what vouched for them.
+func (rt *route) accepts(who *identity.Identity, by claim) bool {
+	switch by {
+	case bearerToken, bearerCookie, apiKey:
+		return true
+	case password: // of a login, or of a local user or a client, who have none
+		return who.Login == "" || slices.Contains(rt.logins, who.Login)
+	}
+	return slices.Contains(rt.logins, who.Login)
+}
 
 // next is the upstream whose turn it is.
 func (rt *route) next() *upstream {

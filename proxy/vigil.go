@@ -34,13 +34,12 @@ type vigil struct {
 }
 
 // streams is who knows whether what let a request in still would. Deps.Streams speaks for the cookie only; for
-// who came by Authorization it is whoever vouched for them, if they can say.
+// who came by something else it is whoever vouched for them, if they can say.
 func (v *visit) streams() Streams {
-	if v.forwarder.streams == nil || v.by == nil {
+	if v.forwarder.streams == nil || v.claim == noClaim {
 		return v.forwarder.streams
 	}
-	s, _ := v.by.(Streams)
-	return s
+	return v.by
 }
 
 // keepVigil puts a vigil over the answers that need one.

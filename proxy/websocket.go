@@ -26,7 +26,7 @@ func (rt *route) checkOrigin(req *CanonicalRequest) error {
 	}
 	from := req.in.Header["Origin"]
 	switch {
-	case len(from) == 0 && !carriesOwn(req.in.Header, rt.ownCookie):
+	case len(from) == 0 && !carriesOwn(req.in.Header, rt.withheldCookie):
 		return nil
 	case len(from) == 1 && (from[0] == req.site.origin || rt.listsOrigin(req, from[0])):
 		return nil

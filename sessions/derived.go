@@ -89,13 +89,17 @@ func (d *Derived) Adopt(ctx context.Context, r *http.Request, seed Seed, who *id
 	}
 	home, t, rec := d.k.home.(*stored), ticket(seed), d.k.newRecord(who)
 	rec.id = p.key
+	rec, err := rec.vouched()
+	if err != nil {
+		return nil, err
+	}
 	for n := range maxAttempts {
 		e, version, err := home.read(ctx, t, p.key)
 		if err != nil {
 			return nil, err
 		}
 		if e != nil && d.k.valid(e.rec.who) && !stale(e.session) {
-			d.k.left(ctx, &entry{rec: rec}, e.rec.who)
+			d.k.left(ctx, &entry{rec: record{who: who}}, e.rec.who) // the one that stays is not said to have ended
 			return e.session, nil
 		}
 		err = home.write(ctx, t, version, rec)

@@ -50,6 +50,8 @@ type plan struct {
 	now      func() time.Time
 	valid    func(*identity.Identity) bool
 	ended    func(context.Context, *identity.Identity)
+
+	refreshed func(context.Context, *identity.Identity)
 }
 
 func inCookies(p *plan) { p.config.InCookie = true }
@@ -78,7 +80,7 @@ func newGate(t testing.TB, changes ...func(*plan)) *gate {
 	if g.provider == nil {
 		g.provider = newTokenService()
 	}
-	d := Deps{Shared: g.shared, Ring: must(seal.New(p.keys...))(t), Origins: origins(t, p.origins...), Refresh: g.provider, Valid: p.valid, Ended: p.ended, Now: p.now, Log: slog.New(slog.NewJSONHandler(g.log, nil))}
+	d := Deps{Shared: g.shared, Ring: must(seal.New(p.keys...))(t), Origins: origins(t, p.origins...), Refresh: g.provider, Valid: p.valid, Ended: p.ended, Refreshed: p.refreshed, Now: p.now, Log: slog.New(slog.NewJSONHandler(g.log, nil))}
 	if g.sessions != nil {
 		d.Sessions = g.sessions
 	}

@@ -76,6 +76,7 @@ func (h *inCookie) unseal(p presented) *entry {
 		return nil
 	}
 	h.limits.tighten(&rec)
+	rec.vouch()
 	return newEntry(rec, h.cache.generation(rec.id), len(plain))
 }
 
@@ -98,6 +99,10 @@ func (h *inCookie) newest(ctx context.Context, p presented) (*entry, presented, 
 
 func (h *inCookie) begin(_ context.Context, s *site, rec record) (*entry, presented, error) {
 	_, _ = rand.Read(rec.id[:])
+	rec, err := rec.vouched()
+	if err != nil {
+		return nil, presented{}, err
+	}
 	return h.seal(s, rec, h.cache.generation(rec.id))
 }
 
@@ -151,6 +156,7 @@ func withoutIDToken(rec record) record {
 	}
 	if again, ok := decode(plain); ok {
 		again.who.Tokens.IDToken = secret.String{} // nobody else has seen this one yet
+		again.vouch()
 		return again
 	}
 	return rec

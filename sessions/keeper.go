@@ -28,6 +28,7 @@ type Keeper struct {
 	refresher Refresher
 	valid     func(*identity.Identity) bool
 	ended     func(context.Context, *identity.Identity)
+	refreshed func(context.Context, *identity.Identity)
 	renewals  renewals
 	locks     locks
 	now       func() time.Time
@@ -54,7 +55,7 @@ func newKeeper(c Config, d Deps, kind string, weight uint64) (*Keeper, error) {
 	k := &Keeper{
 		config: c, deps: d,
 		limits: limits{c.Idle, c.Lifetime}, inCookie: c.InCookie, step: min(time.Minute, c.Idle/20),
-		origins: d.Origins, sites: make(map[origin.Origin]*site), refresher: d.Refresh, valid: d.Valid, ended: d.Ended, now: d.Now, log: d.Log,
+		origins: d.Origins, sites: make(map[origin.Origin]*site), refresher: d.Refresh, valid: d.Valid, ended: d.Ended, refreshed: d.Refreshed, now: d.Now, log: d.Log,
 		renewals: renewals{flights: make(map[digest]*flight), failed: make(map[digest]failure)},
 		locks:    locks{store: d.Shared},
 	}
@@ -94,6 +95,9 @@ func check(c Config, d *Deps) error {
 	}
 	if d.Ended == nil {
 		d.Ended = func(context.Context, *identity.Identity) {}
+	}
+	if d.Refreshed == nil {
+		d.Refreshed = func(context.Context, *identity.Identity) {}
 	}
 	switch {
 	case c.Idle < time.Second:
@@ -138,6 +142,13 @@ func (k *Keeper) Close() {
 	k.cache.close()
 	k.closing()
 	k.running.Wait()
+}
+
+// Closed reports whether Close was called: another configuration has taken this one's place, or the process ends.
+func (k *Keeper) Closed() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.closed
 }
 
 // spawn runs f in the background, unless the Keeper is closed.

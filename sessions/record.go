@@ -2,6 +2,7 @@ package sessions
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -53,6 +54,29 @@ func (rec *record) session() *Session {
 		Ends: rec.ends, TimesOut: rec.timesOut(), Refreshed: rec.refreshed,
 	}
 }
+
+// vouch names in rec's identity the session that vouches for it. Nobody else may have seen that identity yet.
+func (rec *record) vouch() {
+	rec.who.Session, rec.who.Ends = rec.id.String(), time.UnixMilli(rec.ends.UnixMilli()) // as it will be read
+}
+
+// vouched returns rec with an identity of its own. Whoever brought the one that it has may have shared it already, with
+// another session even; as identities are immutable, the copy is made by the encoding.
+func (rec record) vouched() (record, error) {
+	plain, err := rec.encode()
+	if err != nil {
+		return rec, err
+	}
+	again, ok := decode(plain)
+	if !ok {
+		return rec, errUnreadable
+	}
+	rec.who = again.who
+	rec.vouch()
+	return rec, nil
+}
+
+var errUnreadable = errors.New("sessions: a record that was just written cannot be read")
 
 // limits are how long sessions may last.
 type limits struct{ idle, lifetime time.Duration }

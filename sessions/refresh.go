@@ -190,23 +190,30 @@ func (k *Keeper) refresh(ctx context.Context, p presented, e *entry) (_ *entry, 
 	if err != nil {
 		return nil, p, nil, err
 	}
-	now := k.now()
+	fresh := cur.rec
+	fresh.who, fresh.refreshed, fresh.refreshes = who, k.now(), cur.rec.refreshes+1
+	if fresh, err = fresh.vouched(); err != nil {
+		return nil, p, nil, err
+	}
 	change := func(rec *record) {
-		if rec.sameAs(&cur.rec) {
-			rec.who, rec.refreshed, rec.refreshes = who, now, cur.rec.refreshes+1
+		if rec.sameAs(&fresh) {
+			rec.who, rec.refreshed, rec.refreshes = fresh.who, fresh.refreshed, fresh.refreshes
 		}
 	}
 	next, to, err := k.home.amend(ctx, p, change)
-	if err == nil && (next == nil || !next.rec.sameAs(&cur.rec)) {
-		k.ended(ctx, who) // it ended while the provider answered: nobody holds the new tokens (REF-8)
-	}
-	if err == nil || errors.Is(err, ErrTooLarge) {
+	switch {
+	case err == nil && (next == nil || !next.rec.sameAs(&fresh)):
+		k.ended(ctx, fresh.who) // it ended while the provider answered: nobody holds the new tokens (REF-8)
+		return next, to, nil, nil
+	case errors.Is(err, ErrTooLarge):
 		return next, to, nil, err
 	}
+	k.refreshed(ctx, cur.rec.who)
+	if err == nil {
+		return next, to, nil, nil
+	}
 	k.log.ErrorContext(ctx, "refreshed tokens not stored yet", "session", e.session.ID, "error", err)
-	rec := cur.rec
-	change(&rec)
-	return newEntry(rec, cur.as, 0), p, &rec, nil
+	return newEntry(fresh, cur.as, 0), p, &fresh, nil
 }
 
 // ask calls the provider. A panic here would end the process, not a request.
@@ -227,6 +234,7 @@ func (k *Keeper) refused(ctx context.Context, p presented, e *entry, refusal err
 	if _, err := k.home.end(ctx, p); err != nil {
 		k.log.ErrorContext(ctx, "session not ended yet", "session", e.session.ID, "error", err)
 	}
+	k.refreshed(ctx, e.rec.who)
 	k.log.InfoContext(ctx, "session ended: its refresh was refused", "session", e.session.ID, "login", e.rec.who.Login, "error", refusal)
 	return nil, p, nil, refusal
 }

@@ -61,14 +61,20 @@ type Deps struct {
 	// and may be called until Close has returned. nil = nobody wants to know.
 	Ended func(ctx context.Context, who *identity.Identity)
 
+	// Refreshed is told the identity of before when its session has new tokens, when it has none any more because the
+	// provider refused them, and when a login over it went on with the provider's session, so that Ended is not called:
+	// what was obtained with the old tokens is to be dropped. It must not block, and may be called until Close has
+	// returned. nil = nobody wants to know.
+	Refreshed func(ctx context.Context, old *identity.Identity)
+
 	Now func() time.Time // nil = time.Now
 	Log *slog.Logger     // nil = none
 }
 
 // Session is one signed-in browser: a snapshot, never modified.
 type Session struct {
-	ID        string // names the session in logs and lists; worthless as a cookie
-	Who       *identity.Identity
+	ID        string             // names the session in logs and lists; worthless as a cookie
+	Who       *identity.Identity // with Session = ID, and Ends
 	Created   time.Time
 	Seen      time.Time // last counted activity; written at most once a minute or 1/20 of idle
 	Ends      time.Time // absolute end

@@ -72,6 +72,7 @@ func (h *stored) unseal(t ticket, blob []byte, id digest, as uint32) *entry {
 		return nil
 	}
 	h.limits.tighten(&rec)
+	rec.vouch()
 	return newEntry(rec, as, len(blob))
 }
 
@@ -81,6 +82,10 @@ func (h *stored) begin(ctx context.Context, s *site, rec record) (*entry, presen
 	p.parts[0] = t.value()
 	p.key = s.digest(p.values())
 	rec.id = p.key
+	rec, err := rec.vouched()
+	if err != nil {
+		return nil, p, err
+	}
 	if err := h.write(ctx, t, 0, rec); err != nil {
 		return nil, p, err
 	}

@@ -1,15 +1,21 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"net/http"
-	"slices"
 
 	"github.com/doorward/doorward/flows"
+	"github.com/doorward/doorward/flows/bearer"
+	"github.com/doorward/doorward/flows/credential"
+	"github.com/doorward/doorward/flows/personal"
 	"github.com/doorward/doorward/flows/provider"
 	"github.com/doorward/doorward/internal/config"
+	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
+	"github.com/doorward/doorward/internal/seal"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/proxy"
 	"github.com/doorward/doorward/sessions"
@@ -18,20 +24,37 @@ import (
 // graph is one configuration, wired together. It is built without touching the network
 // and never changes afterwards; a reload builds another.
 type graph struct {
-	config    *config.Config
-	handler   http.Handler
-	pages     *pages.Pages
-	providers map[string]*provider.Client
-	flows     *flows.Flows
-	revoker   *flows.Revoker
-	keeper    *sessions.Keeper
+	config  *config.Config
+	handler http.Handler
+	egress  http.Handler // nil without an [[egress]]
+	gateway *proxy.Gateway
+	pages   *pages.Pages
+
+	providers   map[string]*provider.Client
+	revoker     *flows.Revoker
+	credentials *credential.Set
+	verifier    *bearer.Verifier
+
+	// Of a configuration with routes:
+	origins  *origin.Set
+	keeper   *sessions.Keeper
+	flows    *flows.Flows
+	personal *personal.Tokens // nil where nobody can mint any
 }
 
 // close gives back what a graph holds besides memory. Requests that still run under it end
 // as they would have.
 func (g *graph) close() {
-	g.keeper.Close()
+	if g.keeper != nil {
+		g.keeper.Close()
+	}
+	if g.personal != nil {
+		g.personal.Close()
+	}
 	g.revoker.Wait() // for what the refreshes that Close waited for have left behind, too
+	if g.credentials != nil {
+		g.credentials.Close()
+	}
 	for _, p := range g.providers {
 		p.Close()
 	}
@@ -43,10 +66,6 @@ func build(c *config.Config, st *state, before *graph, log *slog.Logger) (*graph
 	g := &graph{config: c, providers: make(map[string]*provider.Client)}
 	for _, w := range c.Warnings() {
 		log.Warn(w)
-	}
-	origins, err := origin.NewSet(c.Origins()...)
-	if err != nil {
-		return nil, configError("route.host", err)
 	}
 	ring, err := st.ring(c.Keys)
 	if err != nil {
@@ -62,87 +81,124 @@ func build(c *config.Config, st *state, before *graph, log *slog.Logger) (*graph
 		}
 	}
 	g.revoker = flows.NewRevoker(g.providers, log)
-	if g.keeper, err = sessions.New(c.Sessions(), sessions.Deps{
-		Sessions: st.sessions, Shared: st.shared, Ring: ring, Origins: origins, Log: log,
-		Refresh: flows.Refresher(g.providers), Valid: flows.Knows(c.Flows().Logins, g.providers), Ended: g.revoker.Revoke,
-	}); err != nil {
-		return nil, configError("sessions", err)
-	}
-	var gateway *proxy.Gateway // is built after the flows, which begin its logins
-	offers := func(o origin.Origin, target string) []string {
-		if gateway == nil { // nothing is served yet
-			return nil
+	for _, part := range []func(*state, *seal.Ring, *slog.Logger) error{g.obtain, g.signIn, g.inbound, g.outbound} {
+		if err := part(st, ring, log); err != nil {
+			g.close()
+			return nil, err
 		}
-		return gateway.Logins(o, target)
 	}
-	if g.flows, err = flows.New(c.Flows(), flows.Deps{
-		Providers: g.providers, Sessions: g.keeper, Revoker: g.revoker, Shared: st.shared, Ring: ring, Origins: origins, Pages: g.pages, Log: log,
-		Offers: offers,
-	}); err != nil {
-		g.close()
-		return nil, configError("login", err)
-	}
-	if gateway, err = g.gateway(origins, log); err != nil {
-		g.close()
-		return nil, err
-	}
-	g.handler = gateway
 	return g, nil
 }
 
-// gateway makes the inbound side: own endpoints and routes.
-func (g *graph) gateway(origins *origin.Set, log *slog.Logger) (*proxy.Gateway, error) {
-	own := http.NewServeMux()
-	g.flows.Mount(own)
-	pc := g.config.Proxy()
-	d := proxy.Deps{
-		Origins: origins, Session: g.keeper, Streams: g.keeper, Own: own, Pages: g.pages, Log: log,
-		Starters: make(map[string]proxy.Starter), Basic: make(map[string]proxy.Authenticator), Approvers: make(map[string]proxy.Approver),
+// obtain makes what is about tokens of others: those that we get for upstreams, and those that callers bring.
+func (g *graph) obtain(st *state, ring *seal.Ring, log *slog.Logger) (err error) {
+	issuer := "urn:doorward"
+	if all := g.config.Origins(); len(all) > 0 {
+		issuer = all[0].String()
 	}
-	if g.config.Store != "cookie" { // there are no tickets then
-		d.Tokens = g.keeper.Tickets()
+	if g.credentials, err = credential.New(g.config.Credentials(), credential.Deps{
+		Providers: g.providers, Shared: st.shared, Ring: ring, Issuer: issuer, Log: log,
+	}); err != nil {
+		return configError("credential", err)
 	}
-	for _, route := range pc.Routes {
-		if route.Public {
-			continue
-		}
-		if err := g.serveRoute(route, &d); err != nil {
-			return nil, configError("route."+route.Name, err)
-		}
-	}
-	gw, err := proxy.New(pc, d)
-	if err != nil {
-		return nil, configError("route", err)
-	}
-	return gw, nil
-}
-
-// serveRoute gives a route what of the flows it needs.
-func (g *graph) serveRoute(route proxy.Route, d *proxy.Deps) (err error) {
-	if d.Starters[route.Name], err = g.flows.Starter(route.Logins); err != nil {
-		return err
-	}
-	if slices.Contains(route.Accept, "basic") {
-		if d.Basic[route.Name], err = g.flows.Basic(g.passwordLogin(route)); err != nil {
-			return err
-		}
-	}
-	if route.Approve != nil {
-		if d.Approvers[route.Name], err = g.flows.Approver(route.Approve.Login); err != nil {
-			return err
-		}
+	if g.verifier, err = bearer.New(bearer.Deps{Providers: g.providers, Shared: st.shared, Ring: ring, Log: log}); err != nil {
+		return configError("accept", err)
 	}
 	return nil
 }
 
-// passwordLogin is the one login by which a route tries user names and passwords.
-func (g *graph) passwordLogin(route proxy.Route) string {
-	for _, l := range g.config.Flows().Logins {
-		if l.Flow == "password" && slices.Contains(route.Logins, l.Name) {
-			return l.Name
+// signIn makes what is about people: sessions, logins, their own tokens.
+func (g *graph) signIn(st *state, ring *seal.Ring, log *slog.Logger) (err error) {
+	c := g.config
+	if len(c.Proxy().Routes) == 0 {
+		return nil // only what goes out
+	}
+	if g.origins, err = origin.NewSet(c.Origins()...); err != nil {
+		return configError("route.host", err)
+	}
+	valid := flows.Knows(c.Flows().Logins, g.providers, c.Flows().Users...)
+	if g.keeper, err = sessions.New(c.Sessions(), sessions.Deps{
+		Sessions: st.sessions, Shared: st.shared, Ring: ring, Origins: g.origins, Log: log,
+		Refresh: flows.Refresher(g.providers), Valid: valid, Ended: g.ended, Refreshed: g.credentials.Forget,
+	}); err != nil {
+		return configError("sessions", err)
+	}
+	if c.Tokens().MaxLifetime > 0 {
+		if g.personal, err = personal.New(c.Tokens(), personal.Deps{
+			Store: st.shared, Ring: ring, Sessions: g.keeper, Origins: g.origins, Pages: g.pages, Log: log, Valid: valid,
+		}); err != nil {
+			return configError("tokens", err)
 		}
 	}
-	return ""
+	g.flows, err = flows.New(c.Flows(), flows.Deps{
+		Providers: g.providers, Sessions: g.keeper, Revoker: g.revoker, Shared: st.shared, Ring: ring, Origins: g.origins, Pages: g.pages, Log: log,
+		Offers: g.offers, SignedIn: g.signedIn,
+	})
+	if err != nil {
+		return configError("login", err)
+	}
+	return nil
+}
+
+// ended is told whose tokens no session holds any more.
+func (g *graph) ended(ctx context.Context, who *identity.Identity) {
+	g.revoker.Revoke(ctx, who)
+	g.credentials.Forget(ctx, who)
+}
+
+// signedIn is told who has just signed in.
+func (g *graph) signedIn(ctx context.Context, who *identity.Identity) {
+	if g.personal != nil {
+		g.personal.Renew(ctx, who)
+	}
+}
+
+// offers names the logins that open a target.
+func (g *graph) offers(o origin.Origin, target string) []string {
+	if g.gateway == nil { // is built after the flows, which begin its logins; nothing is served yet
+		return nil
+	}
+	return g.gateway.Logins(o, target)
+}
+
+// outbound makes the egress side.
+func (g *graph) outbound(_ *state, _ *seal.Ring, log *slog.Logger) error {
+	targets, callers := g.config.Egress()
+	if len(targets) == 0 {
+		return nil
+	}
+	d := proxy.EgressDeps{Bearers: make(map[string]proxy.Bearer), Sources: g.sources(), Pages: g.pages, Log: log}
+	for name, bc := range callers {
+		checker, err := g.verifier.Checker(bc)
+		if err != nil {
+			return configError("egress."+name, err)
+		}
+		d.Bearers[name] = checker
+	}
+	var err error
+	if d.API, err = g.tokenAPI(log); err != nil {
+		return configError("egress", err)
+	}
+	if g.egress, err = proxy.NewEgress(proxy.EgressConfig{Self: selfAuthorities(g.config.Listen.Egress), Own: ownListeners(g.config), Targets: targets}, d); err != nil {
+		return configError("egress", err)
+	}
+	return nil
+}
+
+// sources are all credentials, as the proxy wants them.
+func (g *graph) sources() map[string]proxy.Source {
+	all := make(map[string]proxy.Source)
+	for _, cc := range g.config.Credentials() {
+		all[cc.Name] = g.credentials.Source(cc.Name)
+	}
+	return all
+}
+
+// noRoutes answers on the public listener of a configuration that only has an outbound side.
+type noRoutes struct{ pages *pages.Pages }
+
+func (n noRoutes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	n.pages.Error(w, r, &pages.Error{Code: "unknown_host", Err: errors.New("there is no [[route]]")})
 }
 
 // previousSecret returns the client secret that the provider's new one replaces: while a

@@ -49,6 +49,7 @@ func check(ctx context.Context, o config.Options, online bool, out io.Writer) er
 	defer g.close()
 	printSummary(out, c)
 	printRoutes(out, c)
+	printEgress(out, c)
 	printProviders(out, g)
 	for i, w := range c.Warnings() {
 		if i == 0 {
@@ -93,7 +94,7 @@ func whereFrom(c *config.Config) string {
 func probe(ctx context.Context, out io.Writer, g *graph) (bad int) {
 	for _, p := range g.config.Providers() {
 		fmt.Fprintf(out, "Asking provider %s\n", p.Name)
-		for _, f := range g.providers[p.Name].Probe(ctx, g.flows.RedirectURIs(p.Name), needs(g.config, p.Name)...) {
+		for _, f := range g.providers[p.Name].Probe(ctx, g.redirectURIs(p.Name), needs(g.config, p.Name)...) {
 			mark := "bad "
 			switch {
 			case f.OK:
@@ -110,8 +111,16 @@ func probe(ctx context.Context, out io.Writer, g *graph) (bad int) {
 	return bad
 }
 
-// needs is what the logins use of a provider.
+// needs is what logins, credentials and bearer checks use of a provider.
 func needs(c *config.Config, name string) (all []provider.Needs) {
+	for _, cc := range c.Credentials() {
+		if grant := grantTypes[cc.Flow]; grant != "" && cc.Provider == name {
+			all = append(all, provider.Needs{GrantType: grant})
+		}
+	}
+	if c.Introspects(name) {
+		all = append(all, provider.Needs{Introspection: true})
+	}
 	for _, l := range c.Flows().Logins {
 		if l.Provider != name {
 			continue

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/doorward/doorward/flows/provider"
 	"github.com/doorward/doorward/internal/config"
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/proxy"
@@ -27,7 +28,11 @@ func printSummary(out io.Writer, c *config.Config) {
 	s := c.Sessions()
 	where := map[string]string{"bolt": "in a file below " + c.StateDir, "memory": "in memory", "cookie": "in their cookies"}
 	columns(out, func(w io.Writer) {
-		fmt.Fprintf(w, "Listening\ton %s, for administration on %s\n", c.Listen.HTTP, c.Listen.Admin)
+		listening := fmt.Sprintf("on %s, for administration on %s", c.Listen.HTTP, c.Listen.Admin)
+		if c.Listen.Egress != "" {
+			listening += ", for local applications on " + c.Listen.Egress
+		}
+		fmt.Fprintf(w, "Listening\t%s\n", listening)
 		fmt.Fprintf(w, "Sessions\t%s, end after %s without a request, and after %s in any case\n", where[c.Store], short(s.Idle), short(s.Lifetime))
 		if c.Shared != c.Store {
 			fmt.Fprintf(w, "Sign-ins\tunder way are kept %s\n", where[c.Shared])
@@ -123,7 +128,10 @@ func terms(rt proxy.Route) []string {
 	if rt.Public {
 		return append([]string{"anyone"}, sets(rt)...)
 	}
-	all := []string{who(rt) + ", signed in by " + strings.Join(rt.Logins, " or ")}
+	all := []string{who(rt)}
+	if len(rt.Logins) > 0 {
+		all[0] += ", signed in by " + strings.Join(rt.Logins, " or ")
+	}
 	if rt.Accept != nil {
 		all = append(all, "accepts "+strings.Join(rt.Accept, " and "))
 	}
@@ -137,6 +145,8 @@ func terms(rt proxy.Route) []string {
 		all = append(all, "sends the access token")
 	case rt.Credential == "id_token":
 		all = append(all, "sends the ID token")
+	case rt.Credential != "none":
+		all = append(all, "sends credential "+rt.Credential)
 	}
 	if rt.Headers.Profile == "none" {
 		all = append(all, "sends no identity headers")
@@ -152,12 +162,18 @@ func sets(rt proxy.Route) []string {
 }
 
 func who(rt proxy.Route) string {
+	if len(rt.Allow) == 0 && rt.Require != "" {
+		return "everybody who meets require"
+	}
 	if len(rt.Allow) == 0 {
 		return "everybody"
 	}
 	words := make([]string, 0, len(rt.Allow))
 	for _, r := range rt.Allow {
 		words = append(words, ruleWords(r))
+	}
+	if rt.Require != "" {
+		return "(" + strings.Join(words, ", or ") + ") who meets require"
 	}
 	return strings.Join(words, ", or ")
 }
@@ -178,6 +194,7 @@ func ruleWords(r policy.Rule) string {
 	if len(r.Scopes) > 0 {
 		all = append(all, "scope "+strings.Join(r.Scopes, "+"))
 	}
+	add("client", r.Clients)
 	for _, name := range slices.Sorted(maps.Keys(r.Claims)) {
 		add("claim "+name+" =", r.Claims[name])
 	}
@@ -199,10 +216,14 @@ func upstreams(rt proxy.Route) string {
 func printProviders(out io.Writer, g *graph) {
 	for _, p := range g.config.Providers() {
 		fmt.Fprintf(out, "Provider %s: %s\n", p.Name, p.Issuer)
-		redirects, logouts := g.flows.RedirectURIs(p.Name), g.flows.PostLogoutURIs(p.Name)
-		if len(logouts) == 0 {
-			fmt.Fprintf(out, "  nobody can sign in with it\n\n")
+		if p.ClientID == "" {
+			fmt.Fprintf(out, "  bearer tokens are checked by its keys; there is nothing to register\n\n")
 			continue
+		}
+		redirects := g.redirectURIs(p.Name)
+		var logouts []string
+		if g.flows != nil {
+			logouts = g.flows.PostLogoutURIs(p.Name)
 		}
 		fmt.Fprintf(out, "  register for client %q\n", p.ClientID)
 		columns(out, func(w io.Writer) {
@@ -212,7 +233,7 @@ func printProviders(out io.Writer, g *graph) {
 			for _, uri := range logouts {
 				fmt.Fprintf(w, "    post-logout redirect URI\t%s\n", uri)
 			}
-			for _, uri := range g.flows.NotificationURIs(p.Name) {
+			for _, uri := range g.notificationURIs(p.Name) {
 				fmt.Fprintf(w, "    client notification endpoint (one of)\t%s\n", uri)
 			}
 			for _, grant := range grants(g.config, p.Name) {
@@ -223,9 +244,18 @@ func printProviders(out io.Writer, g *graph) {
 	}
 }
 
-// grants names what the client must be allowed at a provider for the logins that use it, in the words
+// grants names what the client must be allowed at a provider for the logins and credentials that use it, in the words
 // of OAuth 2.0.
 func grants(c *config.Config, provider string) (all []string) {
+	for _, cc := range c.Credentials() {
+		grant := "grant " + grantTypes[cc.Flow]
+		if cc.Provider == provider && grantTypes[cc.Flow] != "" && !slices.Contains(all, grant) {
+			all = append(all, grant)
+		}
+	}
+	if c.Introspects(provider) {
+		all = append(all, "introspection of tokens")
+	}
 	for _, l := range c.Flows().Logins {
 		if l.Provider != provider {
 			continue
@@ -240,4 +270,50 @@ func grants(c *config.Config, provider string) (all []string) {
 		}
 	}
 	return all
+}
+
+// grantTypes are the grants of credentials that ask a provider.
+var grantTypes = map[string]string{
+	"client_credentials": "client_credentials", "token_exchange": provider.GrantTokenExchange, "jwt_bearer": provider.GrantJWTBearer, "password": "password",
+}
+
+// redirectURIs are those of a configuration in which anybody can sign in.
+func (g *graph) redirectURIs(name string) []string {
+	if g.flows == nil {
+		return nil
+	}
+	return g.flows.RedirectURIs(name)
+}
+
+func (g *graph) notificationURIs(name string) []string {
+	if g.flows == nil {
+		return nil
+	}
+	return g.flows.NotificationURIs(name)
+}
+
+// printEgress prints what local applications can call, and what it is given.
+func printEgress(out io.Writer, c *config.Config) {
+	targets, callers := c.Egress()
+	if len(targets) == 0 {
+		return
+	}
+	fmt.Fprintf(out, "Outbound: what local applications call at %s\n", c.Listen.Egress)
+	columns(out, func(w io.Writer) {
+		for _, e := range targets {
+			at := cmp.Or(e.Path, "/"+e.Name)
+			if e.Host != "" {
+				at += ", http://" + e.Host
+			}
+			terms := "for any local caller"
+			if b, ok := callers[e.Name]; ok {
+				terms = "for bearer tokens of " + strings.Join(b.Issuers, " and ") + " for " + strings.Join(b.Audience, " or ")
+			}
+			if e.Credential != "none" {
+				terms += "; sends credential " + e.Credential
+			}
+			fmt.Fprintf(w, "    %s\t%s: to %s\n    \t%s\n", at, e.Name, upstreams(proxy.Route{Upstreams: e.Upstreams}), terms)
+		}
+	})
+	fmt.Fprintln(out)
 }

@@ -120,11 +120,11 @@ Provider partner: https://id.partner.example
     must be allowed            grant authorization_code with PKCE
 
 Provider bare: https://bare.example
-  nobody can sign in with it
+  bearer tokens are checked by its keys; there is nothing to register
 
 Warnings
-  provider.bare: nobody can sign in with it: it has no client_id, and bearer tokens are not accepted yet
   route.assets: credential = "session" has no effect on a public route: requests go upstream without
+  provider.bare: nothing uses it: without a client_id it serves to check bearer tokens only, and no accept has "bearer"
 
 configuration is good: PATH
 `

@@ -98,7 +98,20 @@ func playDemo(ctx context.Context, o demoOptions, out, logs io.Writer) (err erro
 		apps.announce(out)
 	}
 	return serve(ctx, options, log, started, func(h http.Handler) http.Handler {
-		return o.watched("gateway", apps.pages.Log.Record(apps.pages.AtGateway(), h))
+		return o.watched("gateway", apps.recorded(h))
+	})
+}
+
+// recorded is for what faces the public and for what local services call: they are told apart by the address that was
+// asked for.
+func (a *demoApps) recorded(h http.Handler) http.Handler {
+	inbound, outbound := a.pages.Log.Record(a.pages.AtGateway(), h), a.pages.Log.Record(a.pages.AtEgress(), h)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.pages.IsEgress(r) {
+			outbound.ServeHTTP(w, r)
+			return
+		}
+		inbound.ServeHTTP(w, r)
 	})
 }
 
@@ -124,10 +137,10 @@ type demoApps struct {
 	servers []*http.Server
 }
 
-// startDemoApps starts everything but the gateway, for which it looks for a port: from the given
+// startDemoApps starts everything but the gateway, for which it looks for two ports: from the given
 // one on, and after the others have theirs, or one of them might get it.
 func startDemoApps(ctx context.Context, o demoOptions, dir string) (a *demoApps, err error) {
-	var listeners [3]net.Listener
+	var listeners [5]net.Listener
 	defer func() {
 		if err != nil {
 			closeAll(listeners[:])
@@ -142,15 +155,28 @@ func startDemoApps(ctx context.Context, o demoOptions, dir string) (a *demoApps,
 	if err != nil {
 		return nil, err
 	}
+	egress := 0
+	if o.port != 0 {
+		egress = gateway + 2 // 4182 beside 4180
+	}
+	if egress, err = freePort(ctx, egress); err != nil {
+		return nil, err
+	}
 	a = &demoApps{secret: rand.Text()}
 	a.pages = demo.Config{
 		App: "/coolwebapp", Prefix: "/oauth2", Origin: fmt.Sprintf("http://localhost:%d", gateway), Users: o.users, TOML: productionTOML, Recipes: recipes(),
 		// The provider is 127.0.0.1 and the gateway localhost: two hosts, so that they do not
 		// share cookies (ports do not keep cookies apart).
 		Provider: "http://" + listeners[0].Addr().String(), Client: clientOf(gateway),
+		Egress:  fmt.Sprintf("http://127.0.0.1:%d", egress),
+		Storage: "http://" + listeners[3].Addr().String(), ServiceB: "http://" + listeners[4].Addr().String(),
+		Local: &http.Client{
+			Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
 	}
 	a.pages.Log = demo.NewLog(a.pages)
-	a.toml = a.config(gateway, dir, listeners[1].Addr().String(), listeners[2].Addr().String())
+	a.toml = a.config(gateway, egress, dir, listeners[1].Addr().String(), listeners[2].Addr().String())
 	if o.change != nil {
 		a.toml = o.change(a.toml)
 	}
@@ -164,7 +190,7 @@ func startDemoApps(ctx context.Context, o demoOptions, dir string) (a *demoApps,
 	return a, nil
 }
 
-// handlers are the provider, the applications and the landing page.
+// handlers are the provider, the applications, the landing page and the two APIs.
 func (a *demoApps) handlers(o demoOptions) ([]http.Handler, error) {
 	provider, err := idp.New(a.provider())
 	if err != nil {
@@ -178,9 +204,14 @@ func (a *demoApps) handlers(o demoOptions) ([]http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	storage, serviceB, err := demo.APIs(a.pages)
+	if err != nil {
+		return nil, err
+	}
 	log := a.pages.Log
 	return []http.Handler{
 		o.watched("provider", log.Record(a.pages.AtProvider(), provider)), o.watched("apps", log.Record(a.pages.AtApps(), apps)), landing,
+		o.watched("apis", log.Record(a.pages.AtAPIs(), storage)), o.watched("apis", log.Record(a.pages.AtAPIs(), serviceB)),
 	}, nil
 }
 
@@ -229,6 +260,7 @@ func (a *demoApps) announce(out io.Writer) {
 		{"For staff only", origin + a.pages.App + "/staff"},
 		{"The provider", a.pages.Provider},
 		{"A phone", a.pages.Provider + "/phone"},
+		{"For services", a.pages.Egress + demo.DataPath + "/"},
 	} {
 		fmt.Fprintf(&b, "  %-16s %s\n", line[0], line[1])
 	}
@@ -248,6 +280,7 @@ func (a *demoApps) lines() []string {
 	return []string{
 		"curl -i " + origin + a.pages.App + "/",
 		"curl -u " + user.Username + ":" + user.Password + " " + origin + demo.FilesPath,
+		"curl -d everything " + a.pages.Egress + demo.DataPath + demo.BackupsPath,
 		"doorward login " + origin + "/" + demo.TV + "/",
 		"doorward token --format header " + origin + " | curl -H @- " + origin + "/" + demo.TV + "/",
 	}

@@ -27,7 +27,13 @@ func (a *demoApps) provider() idp.Config {
 	tv.Grants = []string{"urn:ietf:params:oauth:grant-type:device_code", "refresh_token"}
 	till := a.client(demo.Till, "PointOfSaleTerminal")
 	till.Grants = []string{"urn:openid:params:grant-type:ciba", "refresh_token"}
-	c.Clients = []idp.Client{web, spa, desktop, tv, till}
+	backup := a.client(demo.Backup, "NightlyBackupService")
+	backup.Grants, backup.RedirectURIs, backup.PostLogoutRedirectURIs = []string{"client_credentials"}, nil, nil
+	backup.Scopes, backup.Audiences = []string{"data.write"}, []string{demo.StorageAudience, strayAudience}
+	exchange := a.client(demo.Exchange, "MicroserviceA")
+	exchange.Grants = []string{"authorization_code", "refresh_token", "client_credentials", idp.GrantTokenExchange}
+	exchange.Audiences = []string{demo.ServiceBAudience}
+	c.Clients = []idp.Client{web, spa, desktop, tv, till, backup, exchange}
 	for _, u := range a.pages.Users {
 		user := idp.User{
 			Username: u.Username, Password: u.Password, Email: u.Username + "@example.com", EmailVerified: true,
@@ -49,10 +55,13 @@ func (a *demoApps) client(id, name string) idp.Client {
 	}
 }
 
+// strayAudience is whom the token is for that DataStorageAPI is sent by mistake.
+const strayAudience = "billing-api"
+
 // config is the demo's own configuration, read by the same reader as everybody's.
-func (a *demoApps) config(gateway int, dir, apps, landing string) string {
+func (a *demoApps) config(gateway, egress int, dir, apps, landing string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, demoListen, dir, gateway)
+	fmt.Fprintf(&b, demoListen, dir, gateway, egress)
 	for _, id := range a.pages.Examples() {
 		fmt.Fprintf(&b, demoProvider, id, a.pages.Provider)
 		if id != demo.SPA { // the implicit flow is for clients that can keep no secret
@@ -60,7 +69,9 @@ func (a *demoApps) config(gateway int, dir, apps, landing string) string {
 		}
 	}
 	b.WriteString(demoLogins)
+	b.WriteString(demoCredentials)
 	fmt.Fprintf(&b, demoRoutes, a.pages.Origin, apps, landing)
+	fmt.Fprintf(&b, demoTargets, a.pages.Storage, a.pages.ServiceB)
 	return b.String()
 }
 
@@ -70,6 +81,7 @@ const (
 [listen]
 http = "127.0.0.1:%d"
 admin = "127.0.0.1:0"
+egress = "127.0.0.1:%d"
 
 [sessions]
 store = "memory"
@@ -115,6 +127,53 @@ label = "SmartTV"
 flow = "ciba"
 provider = "pointofsale"
 label = "PointOfSaleTerminal"
+
+[login.microservice-a]
+flow = "authorization_code"
+provider = "microservice-a"
+label = "MicroserviceA"
+`
+	demoCredentials = `
+[credential.backup]
+flow = "client_credentials"
+provider = "nightlybackup"
+scopes = ["data.write"]
+audience = ["data-storage-api"]
+
+[credential.microservice-a]
+flow = "client_credentials"
+provider = "microservice-a"
+
+[credential.microservice-b]
+flow = "token_exchange"
+provider = "microservice-a"
+audience = ["microservice-b"]
+actor = "microservice-a"
+
+[credential.stray]
+flow = "client_credentials"
+provider = "nightlybackup"
+audience = ["billing-api"]
+`
+	// What local services call. The last one is wrong on purpose: an API must refuse a token that is for another.
+	demoTargets = `
+[[egress]]
+name = "data"
+upstream = [%[1]q]
+credential = "backup"
+
+[[egress]]
+name = "microservice-b"
+upstream = [%[2]q]
+accept = ["bearer"]
+issuers = ["microservice-a"]
+audience = ["microservice-a"]
+credential = "microservice-b"
+
+[[egress]]
+name = "data-by-mistake"
+upstream = [%[1]q]
+credential = "stray"
 `
 	demoRoutes = `
 [[route]]
@@ -188,11 +247,26 @@ upstream = ["http://%[2]s"]
 login = ["phone"]
 credential = "session"
 approve = { login = "phone", methods = ["POST"], binding_message = '"PAY-" + form.amount + "-" + form.currency', expires = "2m" }
+
+[[route]]
+name = "backup-console"
+host = %[1]q
+path = "/nightlybackup"
+upstream = ["http://%[2]s"]
+public = true
+
+[[route]]
+name = "microservice-a"
+host = %[1]q
+path = "/microservice-a"
+upstream = ["http://%[2]s"]
+login = ["microservice-a"]
+credential = "session"
 `
 )
 
-// recipes are the examples as they would be written for real: the demo's own login and the route that needs it, with
-// one provider for all.
+// recipes are the examples as they would be written for real: the demo's own login or credential and the route or target
+// that needs it, with one provider for all.
 func recipes() map[string]string {
 	return map[string]string{
 		"coolwebapp": recipe("coolwebapp", "coolwebapp"),
@@ -200,14 +274,31 @@ func recipes() map[string]string {
 		demo.Desktop: recipe(demo.LoginDesktop, "files"),
 		demo.TV:      recipe(demo.LoginTV, "smarttv"),
 		demo.Till:    recipe(demo.LoginTill, "payments"),
+		demo.Backup:  forReal(table("[credential.backup]"), table("[[egress]]\nname = \"data\"")),
+		demo.Exchange: forReal(
+			table("[credential.microservice-a]"), table("[credential.microservice-b]"), table("[[egress]]\nname = \"microservice-b\""),
+		),
 	}
 }
 
 func recipe(login, route string) string {
+	return forReal(table("[login."+login+"]"), table("[[route]]\nname = \""+route+"\""))
+}
+
+// forReal leaves out what only a demo needs.
+func forReal(tables ...string) string {
 	var b strings.Builder
-	for line := range strings.Lines(table("[login."+login+"]") + "\n" + table("[[route]]\nname = \""+route+"\"")) {
+	outbound := false
+	for line := range strings.Lines(strings.Join(tables, "\n")) {
+		outbound = outbound || line == "[[egress]]\n"
 		switch key, _, _ := strings.Cut(line, " = "); key {
-		case "label", "name":
+		case "label":
+		case "name":
+			if outbound { // its address
+				b.WriteString(line)
+			}
+		case "issuers":
+			b.WriteString("issuers = [\"corp\"]\n")
 		case "provider":
 			b.WriteString("provider = \"corp\"\n")
 		case "host":
@@ -223,7 +314,7 @@ func recipe(login, route string) string {
 
 // table is the table of the demo's configuration that begins so, up to the next.
 func table(begin string) string {
-	for t := range strings.SplitSeq(demoLogins+demoRoutes, "\n\n") {
+	for t := range strings.SplitSeq(demoLogins+demoCredentials+demoRoutes+demoTargets, "\n\n") {
 		if t = strings.TrimSpace(t) + "\n"; strings.HasPrefix(t, begin+"\n") {
 			return t
 		}

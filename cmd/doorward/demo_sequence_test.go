@@ -393,7 +393,7 @@ type secrets struct {
 // secretNames are what parameters and members are called that may not be shown.
 var secretNames = []string{
 	"access_token", "refresh_token", "id_token", "id_token_hint", "code", "device_code", "auth_req_id", "password", "client_secret", "code_verifier",
-	"state", "nonce", "interaction", "confirm", "request",
+	"state", "nonce", "interaction", "confirm", "request", "subject_token", "actor_token",
 }
 
 func (s *secrets) add(what, value string) {
@@ -481,9 +481,10 @@ func TestNoPageOfTheDemoShowsASecretThatOccurred(t *testing.T) {
 			d.signInTV(d.browser())
 			s := d.signInTill()
 			s.page.Press(t, "Take 20 euros")
+			d.playMachines()
 		}
 		shown := ""
-		for _, example := range []string{"coolwebapp", "simplespa", "legacydesktopapp", "smarttv", "pointofsale"} {
+		for _, example := range []string{"coolwebapp", "simplespa", "legacydesktopapp", "smarttv", "pointofsale", demo.Backup, demo.Exchange} {
 			for _, part := range []string{"", "?part=rows"} {
 				page := d.sequence(example + part)
 				if !strings.Contains(page, `class="who"`) && mode == "form_post" {
@@ -500,7 +501,7 @@ func TestNoPageOfTheDemoShowsASecretThatOccurred(t *testing.T) {
 		if strings.Contains(shown, "eyJ") {
 			t.Errorf("%s: a JWT is shown", mode)
 		}
-		for _, kind := range []string{"access_token", "refresh_token", "id_token", "code", "device_code", "auth_req_id", "password", "Basic", "Authorization", "doorward", "state", "nonce", "code_verifier", "interaction"} {
+		for _, kind := range []string{"access_token", "refresh_token", "id_token", "code", "device_code", "auth_req_id", "password", "Basic", "Authorization", "doorward", "state", "nonce", "code_verifier", "interaction", "subject_token", "actor_token"} {
 			if !seen.kinds[kind] {
 				t.Errorf("no %s occurred: %v", kind, seen.kinds)
 			}

@@ -199,11 +199,15 @@ func TestTheDemoListensOnLoopbackOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addresses := []string{c.Listen.HTTP, c.Listen.Admin, strings.TrimPrefix(apps.pages.Provider, "http://")}
+	addresses := []string{c.Listen.HTTP, c.Listen.Admin, c.Listen.Egress, strings.TrimPrefix(apps.pages.Provider, "http://")}
 	for _, r := range c.Proxy().Routes {
 		addresses = append(addresses, r.Upstreams[0].Host) // where applications and landing page listen
 	}
-	if len(addresses) != 3+9 {
+	targets, _ := c.Egress()
+	for _, target := range targets {
+		addresses = append(addresses, target.Upstreams[0].Host) // where the APIs listen
+	}
+	if len(addresses) != 4+11+3 {
 		t.Fatalf("the demo has %q", addresses)
 	}
 	for _, a := range addresses {
@@ -216,6 +220,7 @@ func TestTheDemoListensOnLoopbackOnly(t *testing.T) {
 func TestNobodyElseReachesTheDemo(t *testing.T) {
 	d := startDemo(t)
 	gateway, provider := strings.TrimPrefix(d.origin, "http://localhost:"), d.find(`The provider +http://127\.0\.0\.1:(\d+)`)
+	egress := d.find(`For services +http://127\.0\.0\.1:(\d+)`)
 	outside, err := net.InterfaceAddrs()
 	if err != nil {
 		t.Fatal(err)
@@ -225,7 +230,7 @@ func TestNobodyElseReachesTheDemo(t *testing.T) {
 		if ip.Equal(net.IPv4(127, 0, 0, 1)) {
 			continue
 		}
-		for _, port := range []string{gateway, provider} {
+		for _, port := range []string{gateway, provider, egress} {
 			if c, err := net.DialTimeout("tcp", net.JoinHostPort(ip.String(), port), time.Second); err == nil {
 				_ = c.Close()
 				t.Errorf("port %s is reached at %s", port, ip)
@@ -294,6 +299,37 @@ func TestEachExampleIsShownAsItIsDoneInProduction(t *testing.T) {
 			t.Errorf("%s is no configuration: %v\n%s", id, err, recipe)
 		} else if n := len(c.Proxy().Routes); n != 1 {
 			t.Errorf("%s has %d routes", id, n)
+		}
+	}
+}
+
+func TestEachExampleForMachinesIsShownAsItIsDoneInProduction(t *testing.T) {
+	d := startDemo(t)
+	page := d.browser().Open(t, d.origin)
+	for id, lines := range map[string][]string{
+		demo.Backup:   {`[credential.backup]`, `flow = "client_credentials"`, `scopes = ["data.write"]`, `audience = ["data-storage-api"]`, `name = "data"`, `credential = "backup"`},
+		demo.Exchange: {`flow = "token_exchange"`, `audience = ["microservice-b"]`, `actor = "microservice-a"`, `accept = ["bearer"]`, `issuers = ["corp"]`, `name = "microservice-b"`},
+	} {
+		recipe := recipes()[id]
+		for _, line := range append(lines, "[[egress]]", `provider = "corp"`) {
+			if !strings.Contains(recipe, line+"\n") {
+				t.Errorf("%s has no line %s:\n%s", id, line, recipe)
+			}
+		}
+		if !strings.Contains(strings.Join(strings.Fields(page.Text()), " "), strings.Join(strings.Fields(recipe), " ")) {
+			t.Errorf("the landing page does not show %s", id)
+		}
+		path := filepath.Join(t.TempDir(), "doorward.toml")
+		if err := os.WriteFile(path, []byte(productionTOML+"\n"+recipe), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(config.Options{Path: path, Environ: []string{"CORP_SECRET=a-client-secret-of-good-length"}})
+		if err != nil {
+			t.Errorf("%s is no configuration: %v\n%s", id, err, recipe)
+			continue
+		}
+		if targets, _ := c.Egress(); len(targets) != 1 {
+			t.Errorf("%s has %d targets", id, len(targets))
 		}
 	}
 }

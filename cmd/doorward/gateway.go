@@ -10,6 +10,7 @@ import (
 
 	"github.com/doorward/doorward/edge"
 	"github.com/doorward/doorward/internal/config"
+	"github.com/doorward/doorward/internal/pages"
 )
 
 // retirement is how long a configuration that was replaced still watches its stores, so
@@ -40,6 +41,18 @@ func newGateway(c *config.Config, o config.Options, st *state, log *slog.Logger)
 
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.graph.Load().handler.ServeHTTP(w, r)
+}
+
+// outbound is the handler of the egress listener. A reload that takes the last [[egress]] away leaves nothing to call.
+func (g *gateway) outbound() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cur := g.graph.Load()
+		if cur.egress == nil {
+			cur.pages.Error(w, r, &pages.Error{Code: "no_such_target"})
+			return
+		}
+		cur.egress.ServeHTTP(w, r)
+	})
 }
 
 // reload reads the configuration again and swaps it in, all of it or nothing (P212).
@@ -77,6 +90,7 @@ func needRestart(old, now *config.Config) (keys []string) {
 	}{
 		{"listen.http", old.Listen.HTTP == now.Listen.HTTP},
 		{"listen.admin", old.Listen.Admin == now.Listen.Admin},
+		{"listen.egress", old.Listen.Egress == now.Listen.Egress},
 		{"state_dir", old.StateDir == now.StateDir},
 		{"sessions.store", old.Store == now.Store},
 		{"sessions.shared", old.Shared == now.Shared},

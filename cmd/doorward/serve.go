@@ -35,8 +35,8 @@ func serveCommand() *cobra.Command {
 }
 
 // serve runs one gateway until ctx ends or a signal says so. started, if any, is called
-// with the server once its listeners are open. The demo wraps the public handler to record what it
-// answers; nobody else does.
+// with the server once its listeners are open. The demo wraps the public and the outbound handler to record what they
+// answer; nobody else does.
 func serve(ctx context.Context, o config.Options, out io.Writer, started func(*edge.Server), wrap ...func(http.Handler) http.Handler) error {
 	c, err := config.Load(o)
 	if err != nil {
@@ -61,13 +61,13 @@ func serve(ctx context.Context, o config.Options, out io.Writer, started func(*e
 	quietStandardLog(log)
 	access := telemetry.NewAccessLog(log)
 	defer access.Close()
-	public := access.Handler(gw, gw.onPanic)
+	public, outbound := access.Handler(gw, gw.onPanic), access.Handler(gw.outbound(), gw.onPanic)
 	for _, w := range wrap {
-		public = w(public)
+		public, outbound = w(public), w(outbound)
 	}
 	health := &edge.Health{Checks: gw.checks}
-	server, err := edge.New(edge.Config{HTTP: c.Listen.HTTP, Admin: c.Listen.Admin},
-		edge.Deps{Public: public, Admin: health.Handler(), Log: log})
+	server, err := edge.New(edge.Config{HTTP: c.Listen.HTTP, Admin: c.Listen.Admin, Egress: c.Listen.Egress},
+		edge.Deps{Public: public, Admin: health.Handler(), Egress: outbound, Log: log})
 	if err != nil {
 		return err
 	}

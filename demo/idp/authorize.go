@@ -86,6 +86,8 @@ func (s *Server) checkAuthRequest(req *authRequest) *oauthError {
 		return refuse("unsupported_response_type", "unknown response_type")
 	case !req.client.may(req.types):
 		return refuse("unauthorized_client", "the client may not use the response_type %s", req.types)
+	case p.Has("claims") && !isObject(p.Get("claims")): // OIDC Core §5.5
+		return refuse("invalid_request", "claims is not a JSON object")
 	case p.Has("request"):
 		return refuse("request_not_supported", "")
 	case p.Has("request_uri"):
@@ -194,6 +196,9 @@ func (s *Server) needsLogin(i *interaction, session *session) bool {
 	case !satisfies(session.acr, req.params.Get("acr_values")):
 		return true
 	}
+	if wanted := req.params.Get("claims"); wanted != "" && wanted != session.stepUp {
+		return true
+	}
 	hint := req.params.Get("id_token_hint")
 	return hint != "" && s.hintSubject(hint, req.client) != session.user.Subject
 }
@@ -218,7 +223,7 @@ func (s *Server) acrFor(wanted string) string {
 func (s *Server) finish(c *call, req *authRequest, session *session) error {
 	g := &grant{
 		client: req.client, user: session.user, sid: session.id, authTime: session.authTime, acr: session.acr,
-		nonce: req.params.Get("nonce"), scopes: req.scopes,
+		nonce: req.params.Get("nonce"), scopes: req.scopes, stepUp: session.stepUp,
 		// offline_access is ignored unless the person was asked (OIDC Core §11).
 		offline: slices.Contains(req.scopes, "offline_access") && req.prompts("consent"),
 	}

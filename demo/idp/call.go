@@ -25,7 +25,8 @@ type call struct {
 	bad         error // of parsing
 	sins        []Sin
 	record      *Request
-	connect     bool // the page may ask this very origin by script
+	jkt         string // of the key that the request proves to have (RFC 9449 §5): tokens are bound to it
+	connect     bool   // the page may ask this very origin by script
 }
 
 func (s *Server) begin(w http.ResponseWriter, r *http.Request, endpoint string) *call {
@@ -131,6 +132,7 @@ type oauthError struct {
 	Status            int // = 400
 	Code, Description string
 	Challenge         string // WWW-Authenticate
+	Claims            string // what the next authorization request must ask for, as Entra says it
 }
 
 func (e *oauthError) Error() string { return e.Code + ": " + e.Description }
@@ -157,6 +159,9 @@ func (c *call) fail(err error) {
 	members := map[string]any{"error": e.Code}
 	if e.Description != "" {
 		members["error_description"] = strings.Map(errorChars, e.Description)
+	}
+	if e.Claims != "" {
+		members["claims"] = e.Claims
 	}
 	c.json(e.Status, members)
 }

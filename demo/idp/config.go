@@ -49,43 +49,15 @@ type Config struct {
 
 	ShowPasswords bool // list users and passwords on the login page: for a demo
 
+	// TrustedIssuers are other issuers whose JWTs the JWT bearer grant takes (RFC 7523 §3), with the keys that they sign by.
+	TrustedIssuers map[string][]crypto.PublicKey
+
 	KeepAnswers bool // record what was answered too, for the demo to show
 
 	Control bool // serve POST /_control/misbehave and its like, for tests in another process; never on by default
 
 	Now        func() time.Time // = time.Now
 	HTTPClient *http.Client     // for back-channel logout, ping and push; = one with a deadline of 5 s; never follows redirects
-}
-
-// Client is a registered client.
-type Client struct {
-	ID, Secret string
-	Name       string // shown on the consent page, = ID
-
-	RedirectURIs           []string // compared byte for byte
-	PostLogoutRedirectURIs []string
-	BackchannelLogoutURI   string
-
-	AuthMethod string             // = client_secret_basic, or none without a Secret; also client_secret_post, client_secret_jwt, private_key_jwt
-	PublicKeys []crypto.PublicKey // for private_key_jwt
-
-	Grants        []string // grant types it may use, = authorization_code and refresh_token
-	ResponseTypes []string // of the authorization endpoint, = code, if Grants has authorization_code; see the ResponseType constants
-	Scopes        []string // it may ask for, = openid profile email groups offline_access
-	Audience      []string // of its access tokens, = its ID
-
-	CIBADelivery         string // poll (default), ping or push
-	NotificationEndpoint string // needed for ping and push
-	CIBASigningAlg       string // not "": its authentication requests must be signed with it, by one of PublicKeys
-
-	IDTokenAlg    string // = the provider's first
-	UserInfoAlg   string // not "": userinfo is a signed JWT
-	LeanIDToken   bool   // profile claims only from userinfo, as OIDC Core §5.4 has it for the code flow; else in the ID token too, as Keycloak does
-	OpaqueTokens  bool   // access tokens that only introspection can read; else at+jwt
-	NoRefresh     bool   // issue no refresh tokens
-	SkipConsent   bool   // trusted: no consent page
-	NoIDTokenSID  bool   // leave sid out of ID tokens
-	RequireIDHint bool   // end_session without id_token_hint is refused rather than confirmed
 }
 
 // User is a person who can sign in.
@@ -166,39 +138,12 @@ func (c Config) withDefaults() Config {
 	c.Clients, c.Users = slices.Clone(c.Clients), slices.Clone(c.Users)
 	for i := range c.Clients {
 		c.Clients[i] = c.Clients[i].withDefaults()
+		or(&c.Clients[i].AccessTokenLifetime, c.AccessTokenLifetime)
 	}
 	for i := range c.Users {
 		if c.Users[i].Subject == "" {
 			c.Users[i].Subject = c.Users[i].Username
 		}
-	}
-	return c
-}
-
-func (c Client) withDefaults() Client {
-	if c.Name == "" {
-		c.Name = c.ID
-	}
-	if c.AuthMethod == "" {
-		c.AuthMethod = "client_secret_basic"
-		if c.Secret == "" {
-			c.AuthMethod = "none"
-		}
-	}
-	if c.Grants == nil {
-		c.Grants = []string{"authorization_code", "refresh_token"}
-	}
-	if c.ResponseTypes == nil && slices.Contains(c.Grants, "authorization_code") {
-		c.ResponseTypes = []string{"code"}
-	}
-	if c.CIBADelivery == "" {
-		c.CIBADelivery = "poll"
-	}
-	if c.Scopes == nil {
-		c.Scopes = []string{"openid", "profile", "email", "groups", "offline_access"}
-	}
-	if len(c.Audience) == 0 {
-		c.Audience = []string{c.ID}
 	}
 	return c
 }
@@ -234,54 +179,4 @@ func (c Config) validate() error {
 
 func (p Paths) all() []string {
 	return []string{p.Authorize, p.Token, p.JWKS, p.UserInfo, p.Introspect, p.Revoke, p.EndSession, p.Device, p.CIBA}
-}
-
-func (c Client) validate() error {
-	switch c.AuthMethod {
-	case "none":
-	case "client_secret_basic", "client_secret_post", "client_secret_jwt":
-		if c.Secret == "" {
-			return fmt.Errorf("idp: client %q: %s needs a secret", c.ID, c.AuthMethod)
-		}
-		if c.AuthMethod == "client_secret_jwt" && len(c.Secret) < 32 {
-			return fmt.Errorf("idp: client %q: client_secret_jwt needs a secret of 32 bytes (RFC 7518 §3.2)", c.ID)
-		}
-	case "private_key_jwt":
-		if len(c.PublicKeys) == 0 {
-			return fmt.Errorf("idp: client %q: private_key_jwt needs public keys", c.ID)
-		}
-	default:
-		return fmt.Errorf("idp: client %q: unknown authentication method %q", c.ID, c.AuthMethod)
-	}
-	if err := c.validateFlows(); err != nil {
-		return fmt.Errorf("idp: client %q: %w", c.ID, err)
-	}
-	for _, uri := range c.RedirectURIs {
-		if u, err := url.Parse(uri); err != nil || u.Scheme == "" || u.Fragment != "" {
-			return fmt.Errorf("idp: client %q: redirect URI %q: want an absolute URL without fragment", c.ID, uri)
-		}
-	}
-	return nil
-}
-
-// validateFlows checks what the flows of a client need.
-func (c Client) validateFlows() error {
-	for _, t := range c.ResponseTypes {
-		if !slices.Contains(responseTypes(), t) {
-			return fmt.Errorf("unknown response type %q", t)
-		}
-	}
-	switch c.CIBADelivery {
-	case "poll":
-	case "ping", "push":
-		if u, err := url.Parse(c.NotificationEndpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return fmt.Errorf("%s needs a NotificationEndpoint, not %q", c.CIBADelivery, c.NotificationEndpoint)
-		}
-	default:
-		return fmt.Errorf("unknown delivery mode %q", c.CIBADelivery)
-	}
-	if c.CIBASigningAlg != "" && (!slices.Contains(requestAlgs(), c.CIBASigningAlg) || len(c.PublicKeys) == 0) {
-		return fmt.Errorf("signed requests need PublicKeys and one of %v", requestAlgs())
-	}
-	return nil
 }

@@ -22,6 +22,8 @@ const controlPrefix = "/_control/"
 //	POST /_control/device      ?user_code=CODE&user=NAME: approve a device; &deny=1: deny it
 //	POST /_control/ciba        ?id=ID, of ciba below: approve a request, and ping or push; &deny=1: deny it
 //	POST /_control/notify      ?id=ID: send its ping or push now, whatever its state; answers the delivery
+//	POST /_control/mint        {"User":"alice","Audience":["orders"],…}, a Mint: answers {"token":"…"}
+//	POST /_control/end         ?token=TOKEN or ?sub=SUBJECT: revoke an access token, or all of a subject's
 //	GET  /_control/devices     the device authorizations that wait
 //	GET  /_control/ciba        the authentication requests that wait; ?user=NAME
 //	GET  /_control/requests    the recorded requests, secrets included; ?endpoint=token
@@ -70,11 +72,35 @@ func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 		}
 		writeControl(w, s.Requests(endpoints...))
 		return
+	case "POST mint":
+		s.controlMint(w, r)
+		return
+	case "POST end":
+		if q := r.URL.Query(); !s.EndToken(q.Get("token")) && s.EndSubject(q.Get("sub")) == 0 {
+			http.Error(w, "there is no such token", http.StatusBadRequest)
+			return
+		}
 	default:
 		s.controlPeople(w, r)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Server) controlMint(w http.ResponseWriter, r *http.Request) {
+	var m Mint
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(&m)
+	value := ""
+	if err == nil {
+		value, err = s.Mint(m)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	writeControl(w, map[string]any{"token": value})
 }
 
 // controlPeople does what people do on their devices.

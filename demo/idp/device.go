@@ -118,7 +118,7 @@ func (s *Server) grantDevice(c *call, client *Client) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.issue(issued{grant: g, scopes: g.scopes, newRefresh: true, sins: c.sins})
+	return s.issue(issued{grant: g, scopes: g.scopes, newRefresh: true, jkt: c.jkt, sins: c.sins})
 }
 
 func (s *Server) pollDevice(value, verifier string, client *Client) (*grant, error) {

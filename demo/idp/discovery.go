@@ -36,6 +36,7 @@ func (s *Server) metadata() map[string]any {
 		"token_endpoint_auth_methods_supported":            append([]string{"none"}, methods...),
 		"token_endpoint_auth_signing_alg_values_supported": assertionAlgs(),
 		"introspection_endpoint_auth_methods_supported":    methods,
+		"introspection_signing_alg_values_supported":       s.keys.algs,
 		"revocation_endpoint_auth_methods_supported":       append([]string{"none"}, methods...),
 		"claims_supported": []string{
 			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "azp", "sid", "at_hash", "c_hash", "s_hash",
@@ -45,7 +46,7 @@ func (s *Server) metadata() map[string]any {
 		"authorization_response_iss_parameter_supported": !s.config.OmitIss,
 		"backchannel_logout_supported":                   true,
 		"backchannel_logout_session_supported":           true,
-		"claims_parameter_supported":                     false,
+		"claims_parameter_supported":                     slices.ContainsFunc(s.config.Clients, func(c Client) bool { return c.StepUpClaims != "" }),
 		"request_parameter_supported":                    false,
 		"request_uri_parameter_supported":                false, // true is the default of the specification
 	}

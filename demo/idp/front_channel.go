@@ -103,7 +103,7 @@ func (s *Server) issueFront(req *authRequest, g *grant, params url.Values, sins 
 		}
 		params.Set("access_token", access)
 		params.Set("token_type", "Bearer")
-		params.Set("expires_in", strconv.FormatInt(int64(s.config.AccessTokenLifetime.Seconds()), 10))
+		params.Set("expires_in", strconv.FormatInt(int64(req.client.AccessTokenLifetime.Seconds()), 10))
 		params.Set("scope", strings.Join(g.scopes, " "))
 	}
 	if req.types.has("id_token") {

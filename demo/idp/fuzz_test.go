@@ -31,11 +31,16 @@ func FuzzEndpoints(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	minted := s.MustMint(idp.Mint{Client: "push", User: "alice", Claims: map[string]any{"act": "nobody", "may_act": 7, "aud": []any{1}}})
 	for _, seed := range []string{
 		"client_id=push&scope=openid&login_hint=alice&client_notification_token=" + notificationToken,
 		"client_id=ping&request=" + signed, "client_id=push&scope=openid", "user_code=BCDF-GHJK&decision=allow",
 		"client_id=push&grant_type=password&username=alice&password=x", "request=x&decision=deny", "client_id=push&login_hint_token=" + signed,
 		"response_type=code+id_token+token&client_id=doorward&redirect_uri=" + callback, "%", "a=b&a=c", "",
+		"client_id=push&grant_type=" + idp.GrantTokenExchange + "&subject_token=" + signed + "&subject_token_type=" + idp.TypeJWT + "&actor_token=x&actor_token_type=y",
+		"client_id=push&grant_type=" + idp.GrantTokenExchange + "&subject_token=" + minted + "&subject_token_type=" + idp.TypeAccessToken + "&resource=a%23b&audience=",
+		"client_id=push&grant_type=" + idp.GrantJWTBearer + "&assertion=" + minted + "&requested_token_use=on_behalf_of&scope=api%3A%2F%2Fx%2F.default",
+		"client_id=push&grant_type=" + idp.GrantJWTBearer + "&assertion=" + signed, "client_id=push&grant_type=client_credentials&scope=%2F",
 	} {
 		f.Add(seed)
 	}

@@ -16,7 +16,7 @@ func (s *Server) grantCode(c *call, client *Client) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.issue(issued{grant: granted, scopes: granted.scopes, nonce: granted.nonce, newRefresh: true, sins: c.sins})
+	return s.issue(issued{grant: granted, scopes: granted.scopes, nonce: granted.nonce, newRefresh: true, jkt: c.jkt, sins: c.sins})
 }
 
 // redeem uses a code up. Whatever is wrong with the request, a code is never good twice, and its

@@ -25,7 +25,7 @@ func (s *Server) grantPassword(c *call, client *Client) (map[string]any, error) 
 	s.state.sweep(s.now())
 	g := s.newGrant(client, s.newSession(user, s.config.ACRValues[0]), scopes)
 	s.state.mu.Unlock()
-	return s.issue(issued{grant: g, scopes: scopes, newRefresh: true, sins: c.sins})
+	return s.issue(issued{grant: g, scopes: scopes, newRefresh: true, jkt: c.jkt, sins: c.sins})
 }
 
 // newGrant is what a person's consent in a session brings a client; mu is held.

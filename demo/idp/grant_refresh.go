@@ -17,7 +17,7 @@ func (s *Server) grantRefresh(c *call, client *Client) (map[string]any, error) {
 		return nil, err
 	}
 	// No nonce in the ID token of a refresh (OIDC Core §12.2).
-	return s.issue(issued{grant: granted, scopes: scopes, newRefresh: s.config.RotateRefresh, sins: c.sins})
+	return s.issue(issued{grant: granted, scopes: scopes, newRefresh: s.config.RotateRefresh, jkt: c.jkt, sins: c.sins})
 }
 
 // useRefresh checks and rotates in one step, so that of two requests with one token only one wins.

@@ -13,6 +13,10 @@ type issued struct {
 	newRefresh bool
 	sins       []Sin
 
+	audience []string       // asked for, = the client's
+	claims   map[string]any // further claims of the access token, such as act; nil removes
+	jkt      string         // the key that it is bound to
+
 	state     string // of a front-channel response: its s_hash goes in
 	code      string // issued along with the ID token: its c_hash goes in
 	authReqID string // pushed: it goes into the ID token, and the hash of the refresh token (CIBA §10.3.1)
@@ -27,8 +31,13 @@ func (s *Server) issue(i issued) (map[string]any, error) {
 	answer := map[string]any{
 		"access_token": access,
 		"token_type":   "Bearer",
-		"expires_in":   int64(s.config.AccessTokenLifetime.Seconds()),
-		"scope":        strings.Join(i.scopes, " "),
+		"expires_in":   int64(i.grant.client.AccessTokenLifetime.Seconds()),
+	}
+	if len(i.scopes) > 0 { // RFC 6749 §3.3: one scope at least, or no member
+		answer["scope"] = strings.Join(i.scopes, " ")
+	}
+	if i.jkt != "" {
+		answer["token_type"] = "DPoP"
 	}
 	refresh := ""
 	if i.newRefresh && !i.grant.client.NoRefresh {
@@ -49,26 +58,64 @@ func (s *Server) issue(i issued) (map[string]any, error) {
 
 // newAccessToken makes a JWT of RFC 9068, or an opaque value.
 func (s *Server) newAccessToken(i issued) (string, error) {
-	now, jti, client := s.now(), random(), i.grant.client
-	value := jti
-	expires := now.Add(s.config.AccessTokenLifetime)
+	client, claims := i.grant.client, s.accessClaims(i)
+	said := clean(claims)
+	value := random()
 	if !client.OpaqueTokens {
-		claims := map[string]any{
-			"iss": s.config.Issuer, "sub": i.grant.user.Subject, "aud": oneOrMany(client.Audience), "client_id": client.ID, "azp": client.ID,
-			"iat": now.Unix(), "exp": expires.Unix(), "jti": jti, "scope": strings.Join(i.scopes, " "),
-			"auth_time": i.grant.authTime.Unix(), "acr": i.grant.acr, "sid": i.grant.sid,
-		}
-		change(claims, profile(i.grant.user, i.scopes))
 		var err error
-		if value, err = s.sign(token{typ: "at+jwt", claims: claims, sins: about(i.sins, true), secret: client.Secret}); err != nil {
+		if value, err = s.sign(token{typ: client.AccessTokenType, claims: claims, sins: about(i.sins, true), secret: client.Secret}); err != nil {
 			return "", err
 		}
 	}
+	s.keepAccess(value, &accessToken{grant: i.grant, scopes: i.scopes, claims: said, expires: s.now().Add(client.AccessTokenLifetime)})
+	return value, nil
+}
+
+func (s *Server) keepAccess(value string, token *accessToken) {
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
-	s.state.sweep(now)
-	s.state.access[value] = &accessToken{grant: i.grant, scopes: i.scopes, jti: jti, issued: now, expires: expires}
-	return value, nil
+	s.state.sweep(s.now())
+	s.state.access[value] = token
+}
+
+// accessClaims are those of an access token (RFC 9068 §2.2).
+func (s *Server) accessClaims(i issued) map[string]any {
+	now, client, audience := s.now(), i.grant.client, i.audience
+	if len(audience) == 0 {
+		audience = client.Audience
+	}
+	claims := map[string]any{
+		"iss": s.config.Issuer, "sub": i.grant.user.Subject, "aud": oneOrMany(audience), "client_id": client.ID, "azp": client.ID,
+		"iat": now.Unix(), "exp": now.Add(client.AccessTokenLifetime).Unix(), "jti": random(),
+	}
+	if len(i.scopes) > 0 {
+		claims["scope"] = strings.Join(i.scopes, " ")
+	}
+	if !i.grant.machine {
+		claims["auth_time"], claims["acr"], claims["sid"] = i.grant.authTime.Unix(), i.grant.acr, i.grant.sid
+	}
+	change(claims, profile(i.grant.user, i.scopes))
+	change(claims, i.claims)
+	if cnf := confirmation(i.jkt, client.CertificateThumbprint); cnf != nil {
+		claims["cnf"] = cnf
+	}
+	change(claims, client.AccessTokenClaims)
+	return claims
+}
+
+// confirmation is the claim cnf (RFC 9449 §6.1, RFC 8705 §3.1); nil if the token is bound to nothing.
+func confirmation(jkt, certificate string) map[string]any {
+	cnf := map[string]any{}
+	if jkt != "" {
+		cnf["jkt"] = jkt
+	}
+	if certificate != "" {
+		cnf["x5t#S256"] = certificate
+	}
+	if len(cnf) == 0 {
+		return nil
+	}
+	return cnf
 }
 
 // newIDToken makes an ID token (OIDC Core §2, §3.3.2.11); access and refresh are what is issued along with it, if anything.
@@ -82,8 +129,12 @@ func (s *Server) newIDToken(i issued, access, refresh string) (string, error) {
 	if !g.client.LeanIDToken || access == "" && i.code == "" { // then userinfo can't be asked (OIDC Core §5.4)
 		claims = profile(g.user, i.scopes)
 	}
+	audience := any(g.client.ID)
+	if len(i.audience) > 0 { // of an exchange for an ID token
+		audience = oneOrMany(i.audience)
+	}
 	change(claims, map[string]any{
-		"iss": s.config.Issuer, "sub": g.user.Subject, "aud": g.client.ID, "azp": g.client.ID,
+		"iss": s.config.Issuer, "sub": g.user.Subject, "aud": audience, "azp": g.client.ID,
 		"iat": now.Unix(), "exp": now.Add(s.config.IDTokenLifetime).Unix(), "auth_time": g.authTime.Unix(),
 		"acr": g.acr, "jti": random(),
 	})

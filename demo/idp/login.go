@@ -152,6 +152,9 @@ func (s *Server) serveLogin(c *call) error {
 		delete(s.state.sessions, old.cookie)
 	}
 	made := s.newSession(user, s.acrFor(acrValues))
+	if i.request != nil {
+		made.stepUp = i.request.params.Get("claims")
+	}
 	s.state.mu.Unlock()
 	s.setCookie(c, kind, made.cookie, int(s.config.SessionLifetime.Seconds()))
 	i.signedIn, i.session = true, made.cookie

@@ -237,7 +237,7 @@ func TestEverySinOfTheCatalogueIsCommitted(t *testing.T) {
 	for name := range idp.Catalogue() {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, everyFlow, func(c *idp.Config) { c.Issuer = "http://idp.test" })
+				w := newWorld(t, machines, func(c *idp.Config) { c.Issuer = "http://idp.test" })
 				first := w.tokens()
 				w.Misbehave(idp.Named(name))
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -287,6 +287,11 @@ func drive(ctx context.Context, t *testing.T, w *world, tokens reply) {
 	send(http.MethodPost, w.URL(idp.Token), url.Values{"grant_type": {idp.GrantDevice}, "device_code": {"x"}})
 	send(http.MethodPost, w.URL(idp.CIBA), url.Values{"scope": {"openid"}, "login_hint": {"alice"}})
 	send(http.MethodPost, w.URL(idp.Token), url.Values{"grant_type": {idp.GrantCIBA}, "auth_req_id": {"x"}})
+	subject := tokens.text("access_token")
+	send(http.MethodPost, w.URL(idp.Token), form("grant_type", "client_credentials"))
+	send(http.MethodPost, w.URL(idp.Token), exchangeForm(subject))
+	send(http.MethodPost, w.URL(idp.Token), oboForm(subject, "openid"))
+	send(http.MethodPost, w.URL(idp.Introspect), form("token", subject))
 	for _, client := range []string{"ping", "push"} {
 		send(http.MethodPost, w.URL(idp.CIBA), url.Values{"client_id": {client}, "scope": {"openid"}, "login_hint": {"bob"}, "client_notification_token": {notificationToken}})
 	}
@@ -352,6 +357,19 @@ func TestControl(t *testing.T) {
 	}
 	if status, body := call("POST", "logout?user=alice", ""); status != 200 || strings.TrimSpace(body) != "[]" {
 		t.Errorf("logout: %d %s", status, body)
+	}
+	status, minted := call("POST", "mint", `{"User":"alice","Audience":["orders"],"Claims":{"azp":null}}`)
+	if token := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(minted), `{"token":"`), `"}`); status != 200 || strings.Count(token, ".") != 2 {
+		t.Errorf("mint: %d %s", status, minted)
+	} else if status, body := call("POST", "end?token="+token, ""); status != 204 {
+		t.Errorf("end: %d %s", status, body)
+	} else if status, _ := call("POST", "end?token="+token, ""); status != 400 {
+		t.Errorf("ended twice: %d", status)
+	}
+	for _, bad := range []string{`{"User":"nobody"}`, `{"Client":"nobody"}`, `{"user_name":"alice"}`, `[`} {
+		if status, _ := call("POST", "mint", bad); status != 400 {
+			t.Errorf("mint %s: %d", bad, status)
+		}
 	}
 	if status, _ := call("GET", "heal", ""); status != 404 {
 		t.Errorf("GET heal: %d", status)

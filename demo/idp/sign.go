@@ -81,11 +81,22 @@ func (s *Server) signPayload(payload []byte, typ string, changes map[string]any,
 		return "", err
 	}
 	change(header, changes)
-	head, err := json.Marshal(clean(header))
+	return compact(clean(header), json.RawMessage(payload), signWith)
+}
+
+// compact is the compact serialization of RFC 7515 §3.1. A payload that is raw stays as it is.
+func compact(header map[string]any, payload any, signWith func([]byte) ([]byte, error)) (string, error) {
+	head, err := json.Marshal(header)
 	if err != nil {
 		return "", err
 	}
-	input := b64(head) + "." + b64(payload)
+	body, raw := payload.(json.RawMessage)
+	if !raw {
+		if body, err = json.Marshal(payload); err != nil {
+			return "", err
+		}
+	}
+	input := b64(head) + "." + b64(body)
 	signature, err := signWith([]byte(input))
 	if err != nil {
 		return "", err

@@ -196,6 +196,8 @@ func Catalogue() map[string]Sin {
 	maps.Copy(all, deviceSins())
 	maps.Copy(all, cibaSins())
 	maps.Copy(all, notificationSins())
+	maps.Copy(all, machineSins())
+	maps.Copy(all, introspectSins())
 	for name, sin := range all {
 		sin.Name = name
 		all[name] = sin

@@ -43,6 +43,7 @@ type session struct {
 	expires  time.Time
 	clients  map[string]bool // that got tokens: they are told about the logout
 	guesses  int             // user codes typed here that do not exist
+	stepUp   string          // the claims parameter that the person signed in for
 }
 
 // grant is what one consent has brought a client. All tokens that descend from it die with it.
@@ -54,7 +55,9 @@ type grant struct {
 	acr      string
 	nonce    string
 	scopes   []string
-	offline  bool // outlives the session
+	offline  bool   // outlives the session
+	machine  bool   // nobody's but the client's own: user is its service account
+	stepUp   string // the claims parameter of the authorization request
 	revoked  bool
 }
 
@@ -75,8 +78,7 @@ type refreshToken struct {
 type accessToken struct {
 	grant   *grant
 	scopes  []string
-	jti     string
-	issued  time.Time
+	claims  map[string]any // what it says, or would say if it were no opaque value
 	expires time.Time
 	revoked bool
 }

@@ -16,6 +16,9 @@ func (s *Server) grantTypes() map[string]grantType {
 		"password":           s.grantPassword,
 		GrantDevice:          s.grantDevice,
 		GrantCIBA:            s.grantCIBA,
+		"client_credentials": s.grantClientCredentials,
+		GrantTokenExchange:   s.grantTokenExchange,
+		GrantJWTBearer:       s.grantJWTBearer,
 	}
 }
 
@@ -35,6 +38,9 @@ func (s *Server) serveToken(c *call) error {
 		return refuse("unsupported_grant_type", "")
 	case !slices.Contains(client.Grants, name):
 		return refuse("unauthorized_client", "the client may not use this grant")
+	}
+	if err := c.checkDPoP(); err != nil {
+		return err
 	}
 	members, err := grant(c, client)
 	if err != nil {

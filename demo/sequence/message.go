@@ -17,6 +17,7 @@ const (
 	Doorward Party = "Doorward"
 	Provider Party = "Provider"
 	App      Party = "App"
+	API      Party = "API" // that services call
 )
 
 // Message is one request and its answer. What of it was secret is a fingerprint by now.

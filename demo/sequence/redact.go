@@ -34,6 +34,7 @@ var harmless = []string{
 	// OAuth 2.0, OpenID Connect
 	"client_id", "redirect_uri", "response_type", "response_mode", "scope", "grant_type", "prompt", "max_age", "ui_locales", "acr_values",
 	"code_challenge_method", "resource", "audience", "token_type", "expires_in", "refresh_expires_in", "error", "error_description", "iss", "sub",
+	"subject_token_type", "actor_token_type", "requested_token_type", "issued_token_type", "requested_token_use",
 	"client_assertion_type", "post_logout_redirect_uri", "token_type_hint", "session_state_present",
 	// device authorization and CIBA: people compare the codes on two screens
 	"user_code", "verification_uri", "verification_uri_complete", "interval", "binding_message", "login_hint", "requested_expiry",
@@ -53,7 +54,7 @@ var harmless = []string{
 // kinds say what a secret is, for people.
 var kinds = map[string]string{
 	"access_token": "access token", "refresh_token": "refresh token", "id_token": "ID token", "id_token_hint": "ID token", "logout_token": "logout token",
-	"subject_token": "token", "actor_token": "token", "token": "token", "login_hint_token": "token",
+	"subject_token": "token", "actor_token": "token", "token": "token", "login_hint_token": "token", "assertion": "token",
 	"code": "authorization code", "device_code": "device code", "auth_req_id": "CIBA request ID", "client_notification_token": "notification token",
 	"password": kindPassword, "otp": "one-time code", "totp": "one-time code", "client_secret": kindClientSecret, "client_assertion": "signed assertion",
 	"request": "request", "state": "state", "nonce": "nonce", "code_challenge": "hash of the verifier", "code_verifier": "verifier",

@@ -15,6 +15,9 @@
 //                it, email and groups are found at the userinfo endpoint only
 //   people       by login name: claims over the defaults below; with user_code, this is the
 //                person's secret of CIBA, and asked for; null makes them unknown
+//   resources    by resource indicator: what access tokens can be for. "scope" (separated by
+//                spaces), "format" (jwt unless "opaque"), "ttl" in seconds, and "owner", the
+//                client that may trade what it is sent
 //
 // It prints one JSON object per line: {"event":"ready"} once it listens, then every grant,
 // logout and error. Whom a client asks to be authenticated by CIBA is told as
@@ -22,9 +25,10 @@
 // said on its standard input, a line each: {"push":1,"answer":"approve"}, or "deny".
 // It ends when its standard input does, so that it never outlives a test.
 
-import { generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { Provider, errors } from 'oidc-provider';
+import { actor, registerTokenExchange } from './exchange.mjs';
 
 const options = JSON.parse(process.argv[2]);
 const issuer = options.issuer ?? `http://127.0.0.1:${options.port}`;
@@ -33,9 +37,15 @@ function say(event, details = {}) {
   process.stdout.write(`${JSON.stringify({ event, ...details })}\n`);
 }
 
+// By way of PEM: an export straight from a KeyObject that generateKeyPairSync returned waits for
+// ever if the garbage collector comes just then (Node.js 20, some in a thousand).
 function signingKey() {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  return { ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid: `key-${Date.now()}` };
+  const { privateKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+  return { ...createPrivateKey(privateKey).export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid: `key-${Date.now()}` };
 }
 
 function claimsOf(login) {
@@ -92,12 +102,29 @@ async function answer({ push, answer: what }) {
   await provider.backchannelResult(request, grant, { authTime: Math.floor(Date.now() / 1000) });
 }
 
+const resources = options.resources ?? {};
+
+function resourceServer(indicator) {
+  const resource = resources[indicator];
+  if (!resource) throw new errors.InvalidTarget();
+  const opaque = resource.format === 'opaque';
+  return {
+    audience: indicator,
+    scope: resource.scope,
+    accessTokenTTL: resource.ttl,
+    accessTokenFormat: opaque ? 'opaque' : 'jwt',
+    ...(!opaque && { jwt: { sign: { alg: 'RS256' } } }),
+  };
+}
+
+const jwks = { keys: [signingKey()] };
+
 const provider = new Provider(issuer, {
   clients: options.clients,
   clientAuthMethods: [
     'none', 'client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt',
   ],
-  jwks: { keys: [signingKey()] },
+  jwks,
   cookies: { keys: ['only for tests: nothing here is a secret'] },
   claims: {
     openid: ['sub'],
@@ -111,6 +138,12 @@ const provider = new Provider(issuer, {
     rpInitiatedLogout: { enabled: true },
     revocation: { enabled: true },
     introspection: { enabled: true },
+    jwtIntrospection: { enabled: true },
+    clientCredentials: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      getResourceServerInfo: (_ctx, indicator) => resourceServer(indicator),
+    },
     backchannelLogout: { enabled: true },
     deviceFlow: { enabled: true },
     ciba,
@@ -118,6 +151,7 @@ const provider = new Provider(issuer, {
   responseTypes: [
     'code', 'id_token', 'id_token token', 'code id_token', 'code token', 'code id_token token',
   ],
+  extraTokenClaims: actor,
   // Without its guard against addresses of this machine, where the gateway is.
   fetch: (url, { dispatcher: _, ...init }) => fetch(within(url), init),
   pkce: { required: () => true },
@@ -134,11 +168,17 @@ const provider = new Provider(issuer, {
 });
 
 provider.proxy = options.issuer !== undefined;
+registerTokenExchange(provider, { jwks, resources, resourceServer });
+provider.use(async (ctx, next) => {
+  await next();
+  if (ctx.oidc?.route === 'introspection') say('introspection', { client: ctx.oidc.client?.clientId, active: ctx.body?.active });
+});
 
 provider.on('grant.success', (ctx) => say('grant', {
   grant_type: ctx.oidc.params.grant_type,
   client: ctx.oidc.client.clientId,
   auth: ctx.oidc.client.clientAuthMethod,
+  target: [ctx.oidc.params.audience, ctx.oidc.params.resource].flat().filter(Boolean),
 }));
 provider.on('grant.error', (ctx, err) => say('grant_error', {
   grant_type: ctx.oidc?.params?.grant_type, error: err.error, detail: err.error_detail ?? err.error_description,

@@ -11,7 +11,11 @@ import (
 
 // AccessExpect says what a bearer token must fit.
 type AccessExpect struct {
-	Audience []string // one of these must be in aud
+	Audience []string // one of these must be in aud, or in the claim that Config.AudienceClaim names
+
+	// Bound says that the caller holds the token against the key that it is bound to (cnf of the identity's claims). Without
+	// it a bound token is refused: whoever sends it as a plain Bearer has shown no key (RS-9).
+	Bound bool
 }
 
 // VerifyAccessToken checks a JWT access token (RFC 9068 and ordinary ones) by the same
@@ -25,21 +29,25 @@ func (c *Client) VerifyAccessToken(ctx context.Context, token secret.String, e A
 	if err != nil {
 		return nil, keysUnavailable(err)
 	}
-	algs := slices.DeleteFunc(slices.Clone(c.accessAlgs(m)), func(alg string) bool { return alg == "HS256" })
-	t, err := c.validate(ctx, token.Reveal(), algs, accessTokenType, checkRequired, e.checkAudience, c.checkIsAccessToken, checkUnbound)
+	t, err := c.validate(ctx, token.Reveal(), noMAC(c.accessAlgs(m)), accessTokenType, checkRequired, c.checkAudience(e), c.checkIsAccessToken, e.checkUnbound)
 	if err != nil {
 		return nil, err
 	}
-	end, _, _ := t.claims.date("exp")
-	scopes := scopesOf(t.claims)
-	who, err := c.identity(t.claims, "", &identity.Tokens{
+	return c.bearer(t.claims, token)
+}
+
+// bearer builds the identity of whoever sends an access token, of claims that have been checked.
+func (c *Client) bearer(claims object, token secret.String) (*identity.Identity, error) {
+	end, _, _ := claims.date("exp")
+	scopes := scopesOf(claims)
+	who, err := c.identity(claims, "", &identity.Tokens{
 		AccessToken: token, TokenType: "Bearer", Scope: strings.Join(scopes, " "), ReceivedAt: c.now(), Expiry: end,
 	})
 	if err != nil {
 		return nil, err
 	}
-	who.Scopes, who.Client = scopes, clientOf(t.claims)
-	who.Machine = machine(t.claims, who.Client)
+	who.Scopes, who.Client, who.Ends = scopes, clientOf(claims), end
+	who.Machine = machine(claims, who.Client)
 	return who, nil
 }
 
@@ -76,15 +84,41 @@ func checkRequired(t *jwt) error {
 	return nil
 }
 
-func (e AccessExpect) checkAudience(t *jwt) error {
-	aud, err := t.audience()
+// checkAudience wants the token to be for one of those that e names. Where the provider writes no aud, the claim that is
+// configured instead is the only one that counts: were aud looked at too, there would be two answers to one question.
+func (c *Client) checkAudience(e AccessExpect) check {
+	return func(t *jwt) error {
+		aud, name, err := c.audienceOf(t)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(aud, func(a string) bool { return a != "" && slices.Contains(e.Audience, a) }) {
+			e := fail(Misbehaved, "bad_audience", "expected one of %q in %s, got %s", e.Audience, name, shown(strings.Join(aud, " ")))
+			if name == "aud" && c.vendor() == keycloak { // it writes only the audiences that a mapper or a role brings
+				e.Detail += `; at Keycloak, a mapper of type "Audience" at the client that the token is issued to puts it there`
+			}
+			return e
+		}
+		return nil
+	}
+}
+
+func (c *Client) audienceOf(t *jwt) (aud []string, name string, err error) {
+	switch name = c.conf.AudienceClaim; name {
+	case "", "aud":
+		aud, err = t.audience()
+		return aud, "aud", err
+	case "resource": // several, as in the request (RFC 8707 §2)
+		if aud, err = t.claims.strings(name, true); err != nil {
+			return nil, name, fail(Misbehaved, "bad_audience", "%v", err)
+		}
+		return aud, name, nil
+	}
+	one, err := t.claims.str(name)
 	if err != nil {
-		return err
+		return nil, name, fail(Misbehaved, "bad_audience", "%v", err)
 	}
-	if !slices.ContainsFunc(aud, func(a string) bool { return slices.Contains(e.Audience, a) }) {
-		return fail(Misbehaved, "bad_audience", "expected one of %q, got %s", e.Audience, shown(strings.Join(aud, " ")))
-	}
-	return nil
+	return []string{one}, name, nil
 }
 
 // checkIsAccessToken refuses tokens of another kind that carry no telling typ: ID tokens
@@ -103,24 +137,32 @@ func (c *Client) checkIsAccessToken(t *jwt) error {
 	case "id", "refresh", "offline", "logout":
 		return no("its claim typ is " + shown(t.claims.text("typ")))
 	}
-	if use := t.claims.text("token_use"); use != "" && use != "access" { // Cognito
+	switch use := t.claims.text("token_use"); use { // Cognito; Ory Hydra in introspection
+	case "", "access", "access_token":
+	default:
 		return no("its claim token_use is " + shown(use))
 	}
-	if aud, err := t.audience(); err == nil && len(aud) == 1 && aud[0] == c.conf.ClientID && c.conf.ClientID != "" {
+	if aud, err := t.audience(); err == nil && len(aud) == 1 && c.isClient(t, aud[0]) {
 		for _, name := range []string{"scope", "scp", "client_id", "cid", "appid", "roles", "permissions"} {
 			if t.claims.has(name) {
 				return nil
 			}
 		}
-		return no("it is for this client alone and names no scope or client, as ID tokens do")
+		return no("it is for a client alone and names no scope or client, as ID tokens do")
 	}
 	return nil
 }
 
+// isClient tells whether an audience is a client, as that of an ID token is: this one, or where azp stands for the audience,
+// the one that azp names.
+func (c *Client) isClient(t *jwt, aud string) bool {
+	return aud != "" && (aud == c.conf.ClientID || c.conf.AudienceClaim == "azp" && aud == t.claims.text("azp"))
+}
+
 // checkUnbound refuses a token that is bound to a key: whoever sends it as a plain Bearer
 // has not shown that key (RS-9).
-func checkUnbound(t *jwt) error {
-	if t.claims.has("cnf") {
+func (e AccessExpect) checkUnbound(t *jwt) error {
+	if !e.Bound && t.claims.has("cnf") {
 		return fail(Misbehaved, "token_bound", "it is bound to a key (cnf) and was sent as a plain Bearer")
 	}
 	return nil

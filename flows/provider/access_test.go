@@ -4,8 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/doorward/doorward/flows/provider"
 	"github.com/doorward/doorward/internal/identity"
@@ -217,4 +221,152 @@ func TestAccessTokensAndConfiguredAlgorithms(t *testing.T) {
 	}
 	_, err := r.client(conf(func(c *provider.Config) { c.SigningAlgs = []string{"HS256"} })).VerifyAccessToken(t.Context(), secret.New(mac([]byte("s3cret: +%/ü-and-at-least-32-bytes-long"), []byte(`{}`))), forAPI)
 	wants(t, err, provider.Misbehaved, "bad_alg") // JWK-4: every client of a shared secret could make these
+}
+
+// TestAttacksOnAccessTokens: the rows of the catalogue that a JWT alone can try.
+func TestAttacksOnAccessTokens(t *testing.T) {
+	r := newRogue(t)
+	var fetched atomic.Int32
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { fetched.Add(1) }))
+	t.Cleanup(elsewhere.Close)
+	forger := &rogue{t: t, url: r.url, key: newKey()}
+	other := newKey()
+	r.publish(jwk(&r.key.PublicKey, "k1", "ES256"), jwk(&other.PublicKey, "k2", "ES256"))
+	good := strings.Split(r.access(nil, nil), ".")
+	for name, row := range map[string]struct{ token, code string }{
+		"P118 garbage":                          {"garbage", "malformed_token"},
+		"P118 three parts of garbage":           {"a.b.c", "malformed_token"},
+		"P119 alg none":                         {r.access(map[string]any{"alg": "none"}, nil), "bad_alg"},
+		"P119 alg nOnE without a signature":     {b64([]byte(`{"alg":"nOnE","typ":"at+jwt"}`)) + "." + good[1] + ".", "bad_signature"},
+		"P119 HS256 by the public key":          {r.access(map[string]any{"alg": "HS256"}, nil), "bad_alg"},
+		"P119 jku":                              {forger.access(map[string]any{"jku": elsewhere.URL}, nil), "malformed_token"},
+		"P119 x5u":                              {forger.access(map[string]any{"x5u": elsewhere.URL}, nil), "malformed_token"},
+		"P119 x5c":                              {forger.access(map[string]any{"x5c": []string{"AA"}}, nil), "malformed_token"},
+		"P119 jwk":                              {forger.access(map[string]any{"jwk": jwk(&forger.key.PublicKey, "k1", "ES256")}, nil), "malformed_token"},
+		"P119 crit":                             {r.access(map[string]any{"crit": []string{"exp"}}, nil), "malformed_token"},
+		"P122 kid is a path":                    {forger.access(map[string]any{"kid": "../../etc/passwd"}, nil), "bad_signature"},
+		"P122 kid is SQL":                       {forger.access(map[string]any{"kid": "k1' OR 1"}, nil), "bad_signature"},
+		"P122 kid of 2 kB":                      {r.access(map[string]any{"kid": long(2 << 10)}, nil), "malformed_token"},
+		"P122 kid of 64 kB":                     {r.access(map[string]any{"kid": long(64 << 10)}, nil), "malformed_token"},
+		"P122 kid of another key":               {r.access(map[string]any{"kid": "k2"}, nil), "bad_signature"},
+		"P122 no kid with two keys":             {r.access(map[string]any{"kid": nil}, nil), ""},
+		"P124 a JWE with p2c=10⁹":               {b64([]byte(`{"alg":"PBES2-HS256+A128KW","enc":"A128GCM","p2c":1000000000,"p2s":"AA"}`)) + ".a.b.c.d", "malformed_token"},
+		"P124 a JWE by RSA1_5":                  {b64([]byte(`{"alg":"RSA1_5","enc":"A128GCM"}`)) + ".a.b.c.d", "malformed_token"},
+		"P124 zip":                              {r.access(map[string]any{"zip": "DEF"}, nil), "malformed_token"},
+		"P125 a megabyte":                       {long(1 << 20), "malformed_token"},
+		"P125 a million dots":                   {strings.Repeat(".", 1_000_000), "malformed_token"},
+		"P125 the signature, spelt otherwise":   {good[0] + "." + good[1] + "." + respelt(good[2]), "bad_signature"},
+		"P125 nested beyond measure":            {r.sign(map[string]any{"typ": "at+jwt"}, []byte(strings.Repeat(`{"a":`, 5000)+"1"+strings.Repeat("}", 5000))), "bad_claims"},
+		"SEC-7 the JSON serialization of a JWS": {`{"payload":"` + good[1] + `","protected":"` + good[0] + `","signature":"` + good[2] + `"}`, "malformed_token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			who, err := r.client().VerifyAccessToken(t.Context(), secret.New(row.token), forAPI)
+			if row.code == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if wants(t, err, provider.Misbehaved, row.code); who != nil {
+				t.Error("an identity came with the error")
+			}
+		})
+	}
+	if fetched.Load() != 0 {
+		t.Error("P119: a token had us fetch something")
+	}
+}
+
+func TestP123AStormOfUnknownKidsFetchesTheKeysOnce(t *testing.T) {
+	r := newRogue(t)
+	c := r.client()
+	must(c.VerifyAccessToken(t.Context(), secret.New(r.access(nil, nil)), forAPI))
+	forger := &rogue{t: t, url: r.url, key: newKey()}
+	before := r.count("/keys")
+	for i := range 100 {
+		_, err := c.VerifyAccessToken(t.Context(), secret.New(forger.access(map[string]any{"kid": fmt.Sprint("random", i)}, nil)), forAPI)
+		wants(t, err, provider.Misbehaved, "bad_signature")
+		_, err = c.VerifyAccessToken(t.Context(), secret.New(forger.access(nil, nil)), forAPI)
+		wants(t, err, provider.Misbehaved, "bad_signature")
+	}
+	if n := r.count("/keys") - before; n > 1 {
+		t.Errorf("%d fetches", n)
+	}
+}
+
+func TestRS10ATokenOfAnotherIssuerAsksNobody(t *testing.T) {
+	r := newRogue(t)
+	c := r.client()
+	if err := c.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.VerifyAccessToken(t.Context(), secret.New(r.access(map[string]any{"kid": "unknown"}, map[string]any{"iss": "https://evil.example"})), forAPI)
+	wants(t, err, provider.Misbehaved, "bad_issuer")
+	if r.count("/keys") != 0 {
+		t.Error("the keys were fetched for it")
+	}
+}
+
+func TestABearerTokensIdentityEndsWithIt(t *testing.T) {
+	r := newRogue(t)
+	who, err := r.client().VerifyAccessToken(t.Context(), secret.New(r.access(nil, nil)), forAPI)
+	if err != nil || who.Session != "" || !who.Ends.Equal(r.now().Add(5*time.Minute)) {
+		t.Errorf("%v %v", who, err)
+	}
+}
+
+func TestRS9ABoundTokenIsLeftToWhoeverHoldsItAgainstItsKey(t *testing.T) {
+	r := newRogue(t)
+	bound := forAPI
+	bound.Bound = true
+	who, err := r.client().VerifyAccessToken(t.Context(), secret.New(r.access(nil, map[string]any{"cnf": map[string]any{"x5t#S256": "AAA"}})), bound)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cnf, ok := who.Claims.Lookup("cnf"); !ok || fmt.Sprint(cnf) != "map[x5t#S256:AAA]" {
+		t.Errorf("the caller cannot see what it is bound to: %v", cnf)
+	}
+}
+
+// TestTheClaimThatStandsForTheAudience: each row is a provider whose tokens name their audience elsewhere.
+func TestTheClaimThatStandsForTheAudience(t *testing.T) {
+	r := newRogue(t)
+	plain := map[string]any{"typ": "JWT"}
+	for name, row := range map[string]struct {
+		claim   string
+		changes map[string]any
+		code    string
+	}{
+		"aud":                                {"aud", nil, ""},
+		"azp":                                {"azp", map[string]any{"aud": "account", "azp": "api"}, ""},
+		"azp without aud":                    {"azp", map[string]any{"aud": nil, "azp": "api"}, ""},
+		"P120 azp of another":                {"azp", map[string]any{"azp": "other"}, "bad_audience"}, // although aud is right
+		"P120 no azp":                        {"azp", nil, "bad_audience"},
+		"P120 azp is an array":               {"azp", map[string]any{"azp": []string{"api"}}, "bad_audience"},
+		"P120 azp is empty":                  {"azp", map[string]any{"azp": ""}, "bad_audience"},
+		"client_id":                          {"client_id", map[string]any{"aud": nil, "client_id": "api"}, ""},
+		"P120 client_id of another":          {"client_id", map[string]any{"client_id": "other"}, "bad_audience"},
+		"P120 azp is no client_id":           {"client_id", map[string]any{"client_id": nil, "azp": "api"}, "bad_audience"},
+		"resource":                           {"resource", map[string]any{"aud": nil, "resource": "https://api.example"}, ""},
+		"resource of several":                {"resource", map[string]any{"aud": nil, "resource": []string{"x", "api"}}, ""},
+		"P120 resource of another":           {"resource", map[string]any{"resource": "https://other.example"}, "bad_audience"},
+		"P120 resource is a number":          {"resource", map[string]any{"resource": 1}, "bad_audience"},
+		"P121 an ID token of the client":     {"azp", map[string]any{"aud": "api", "azp": "api", "scope": nil, "client_id": nil}, "not_an_access_token"},
+		"P121 an access token of the client": {"azp", map[string]any{"aud": "api", "azp": "api", "client_id": nil}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := r.client(conf(func(c *provider.Config) { c.AudienceClaim = row.claim }))
+			_, err := c.VerifyAccessToken(t.Context(), secret.New(r.access(plain, row.changes)), forAPI)
+			if row.code == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			wants(t, err, provider.Misbehaved, row.code)
+		})
+	}
+	if _, err := provider.New(provider.Config{Issuer: r.url, Discovery: true, AudienceClaim: "sub"}, provider.Deps{}); err == nil || !strings.Contains(err.Error(), "audience_claim") {
+		t.Errorf("any claim at all: %v", err)
+	}
 }

@@ -44,12 +44,17 @@ func withSecret(method string) bool {
 // authenticate adds exactly one mechanism of client authentication to a request (RFC 6749
 // §2.3). What a caller put into the form under the same names is overwritten.
 func (c *Client) authenticate(m *metadata, method string, s secret.String, header http.Header, form url.Values) error {
+	return c.authenticateAs(c.conf.ClientID, m, method, s, header, form)
+}
+
+// authenticateAs is authenticate in the name of any client; only those methods that are made of a secret know more than one.
+func (c *Client) authenticateAs(id string, m *metadata, method string, s secret.String, header http.Header, form url.Values) error {
 	for _, name := range []string{"client_id", "client_secret", "client_assertion", "client_assertion_type"} {
 		form.Del(name)
 	}
 	switch method {
 	case authBasic: // both parts form-urlencoded first (RFC 6749 §2.3.1)
-		pair := url.QueryEscape(c.conf.ClientID) + ":" + url.QueryEscape(s.Reveal())
+		pair := url.QueryEscape(id) + ":" + url.QueryEscape(s.Reveal())
 		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(pair)))
 		return nil
 	case authPost:
@@ -72,7 +77,7 @@ func (c *Client) authenticate(m *metadata, method string, s secret.String, heade
 	default:
 		return fail(Misconfigured, "invalid_client", "client_auth %s is not known", shown(method))
 	}
-	form.Set("client_id", c.conf.ClientID)
+	form.Set("client_id", id)
 	return nil
 }
 
@@ -118,12 +123,19 @@ type call struct {
 	form     url.Values
 	named    bool          // client_id stands in the form also beside a method that names the client elsewhere
 	timeout  time.Duration // 0 = callTimeout
+	accept   string        // "" = JSON
+
+	as    *principal                  // another client in whose name it is made; nil = this one
+	judge func(*Error, object) *Error // what a refusal means in this flow; nil = what its code says
 }
 
 // send posts a form to an endpoint, authenticated as this client (CA-9: the same way at
 // every endpoint). It makes one attempt; a second one only with the previous secret, after
 // the first was refused for its client authentication alone (CA-8).
 func (c *Client) send(ctx context.Context, m *metadata, k call) (*answer, error) {
+	if k.as != nil {
+		return c.sendAs(ctx, m, k)
+	}
 	if c.conf.ClientID == "" {
 		return nil, fail(Misconfigured, "no_client", "provider %q has no client_id: it only checks bearer tokens", c.conf.Name)
 	}
@@ -138,7 +150,7 @@ func (c *Client) send(ctx context.Context, m *metadata, k call) (*answer, error)
 	}
 	var a *answer
 	for i, s := range secrets {
-		own, header := clone(k.form), http.Header{"Accept": {"application/json"}}
+		own, header := clone(k.form), http.Header{"Accept": {cmp.Or(k.accept, "application/json")}}
 		if err := c.authenticate(m, method, s, header, own); err != nil {
 			return nil, err
 		}

@@ -150,6 +150,7 @@ func (conf *Config) checkWords() error {
 	}
 	oneOf("userinfo", conf.UserInfo, "auto", "always", "never")
 	oneOf("access_tokens", conf.AccessTokens, "jwt", "introspect")
+	oneOf("audience_claim", conf.AudienceClaim, "", "aud", "azp", "client_id", "resource")
 	oneOf("assertion_audience", conf.AssertionAudience, "issuer", "token_endpoint")
 	if conf.ClockSkew < 0 || conf.ClockSkew > 5*time.Minute {
 		errs = append(errs, errors.New("clock_skew: at least 0, at most 5m: beyond that, set the clocks"))

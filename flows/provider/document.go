@@ -127,6 +127,13 @@ func (d *document[T]) again(ctx context.Context, have *edition[T]) (*edition[T],
 	return d.held, nil
 }
 
+// peek returns the last good edition without asking anybody, nil if there is none.
+func (d *document[T]) peek() *edition[T] {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.held
+}
+
 // doubt has a copy that is no longer quite new fetched again at the next look: something
 // that it named did not answer as it should, and may have moved (DIS-5).
 func (d *document[T]) doubt() {

@@ -44,8 +44,9 @@ func (k Kind) String() string {
 //	token_expired token_not_yet_valid token_too_old                        its times
 //	bad_nonce bad_at_hash bad_c_hash bad_s_hash bad_auth_time bad_acr      the login it belongs to
 //	bad_auth_req_id bad_rt_hash                                            the CIBA request that a push answers
-//	not_an_access_token token_bound                                        a bearer token of the wrong kind
+//	not_an_access_token token_bound inactive                               a bearer token of the wrong kind, or one that ended
 //	id_token_missing userinfo_refused userinfo_subject claims_too_large    the identity
+//	invalid_dpop_proof use_dpop_nonce                                      a DPoP proof that somebody sends us
 //	no_refresh_token                                                       nothing to refresh with
 type Error struct {
 	Kind       Kind
@@ -53,6 +54,7 @@ type Error struct {
 	Detail     string        // for the log: what was expected and what came; never a token
 	RetryAfter time.Duration // with Unavailable; 0 = not known
 	Interval   time.Duration // with slow_down, where the provider names a new one (GitHub); 0 = not said
+	Claims     string        // with interaction_required: the claims parameter that the next authorization request must carry (Entra); "" = none
 	Err        error
 }
 

@@ -59,11 +59,28 @@ func (c *Client) grant(ctx context.Context, k call, decisive []string) (*Respons
 	if err != nil {
 		return nil, err
 	}
-	r, err := parseTokenResponse(a, c.now(), c.sent(k.form), decisive)
+	sent := c.sent(k.form)
+	if k.as != nil {
+		sent = append(sent, k.as.secret.Reveal())
+	}
+	r, err := parseTokenResponse(a, c.now(), sent, decisive)
 	if err != nil {
-		return nil, c.explained(err)
+		return nil, c.explained(k.judged(err, a))
 	}
 	return r, nil
+}
+
+// judged has a refusal judged by what the flow knows of it.
+func (k call) judged(err error, a *answer) error {
+	e, ok := err.(*Error)
+	if !ok || k.judge == nil || e.Kind != Refused && e.Kind != Misconfigured {
+		return err
+	}
+	o, err := parseObject(a.body)
+	if err != nil { // it was one a moment ago
+		return e
+	}
+	return k.judge(e, o)
 }
 
 // sent lists what of a request must not come back to light in an error: some providers
@@ -73,7 +90,8 @@ func (c *Client) sent(form url.Values) []string {
 	out := []string{c.conf.ClientSecret.Reveal(), c.conf.PreviousSecret.Reveal()}
 	for name, values := range form {
 		switch name {
-		case "grant_type", "scope", "redirect_uri", "audience", "resource", "token_type_hint", "acr_values", "requested_expiry", "code_challenge_method":
+		case "grant_type", "scope", "redirect_uri", "audience", "resource", "token_type_hint", "acr_values", "requested_expiry", "code_challenge_method",
+			"subject_token_type", "actor_token_type", "requested_token_type", "requested_token_use":
 		default:
 			out = append(out, values...)
 		}

@@ -67,6 +67,10 @@ func parseKey(raw json.RawMessage) (k publicKey, err error) {
 	if err != nil {
 		return k, err
 	}
+	return readKey(o)
+}
+
+func readKey(o object) (k publicKey, err error) {
 	k.kid, k.alg = o.text("kid"), o.text("alg")
 	if use := o.text("use"); use != "" && use != "sig" {
 		return k, fmt.Errorf("its use is %s, not sig", shown(use)) // JWK-1

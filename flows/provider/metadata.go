@@ -24,6 +24,7 @@ type metadata struct {
 	authMethods, assertionAlgs    []string
 	challengeMethods, idTokenAlgs []string
 	scopes                        []string
+	introspectionAlgs             []string
 	issParameter                  bool
 	ciba                          CIBASupport
 }
@@ -127,6 +128,7 @@ func (m *metadata) lists(o object) (err error) {
 		"id_token_signing_alg_values_supported":                           &m.idTokenAlgs,
 		"scopes_supported":                                                &m.scopes,
 		"response_modes_supported":                                        &m.responseModes,
+		"introspection_signing_alg_values_supported":                      &m.introspectionAlgs,
 		"backchannel_token_delivery_modes_supported":                      &m.ciba.DeliveryModes,
 		"backchannel_authentication_request_signing_alg_values_supported": &m.ciba.RequestAlgorithms,
 	} {

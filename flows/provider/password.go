@@ -40,16 +40,25 @@ func ReservedPassword(name string) bool {
 // name or password (ROP-5), one with control characters (RFC 6749 appendix A.15, A.16), that
 // is no UTF-8, or has more than 4 kB. No error holds anything that was typed (P175).
 func (c *Client) Password(ctx context.Context, r PasswordRequest) (*Response, error) {
+	form, err := r.form(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"username", "password"} {
+		if typed := form.Get(name); typed == "" || !plain(typed, maxTyped) {
+			return nil, fail(Refused, "invalid_grant", "the %s is empty, too long, or no text; the provider was not asked", name)
+		}
+	}
+	return c.Grant(ctx, form)
+}
+
+func (r PasswordRequest) form(c *Client) (url.Values, error) {
 	form, err := c.firstRequest(r.Scopes, r.Extra, ReservedPassword)
 	if err != nil {
 		return nil, err
 	}
-	for name, typed := range map[string]string{"username": r.Username, "password": r.Password.Reveal()} {
-		if typed == "" || !plain(typed, maxTyped) {
-			return nil, fail(Refused, "invalid_grant", "the %s is empty, too long, or no text; the provider was not asked", name)
-		}
-		form.Set(name, typed)
-	}
 	form.Set("grant_type", "password")
-	return c.Grant(ctx, form)
+	form.Set("username", r.Username)
+	form.Set("password", r.Password.Reveal())
+	return form, nil
 }

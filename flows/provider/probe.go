@@ -34,6 +34,10 @@ func (c *Client) Probe(ctx context.Context, redirectURIs []string, needs ...Need
 	}
 	p.keys(ctx, m)
 	p.clock(ctx, m)
+	if c.conf.ClientID == "" && slices.ContainsFunc(needs, func(n Needs) bool { return n.Introspection }) {
+		p.bad("no client_id is configured, and the introspection endpoint answers nobody without one")
+		return p.found
+	}
 	if c.conf.ClientID == "" {
 		p.good("no client_id is configured: this provider only vouches for bearer tokens")
 		return p.found
@@ -41,7 +45,7 @@ func (c *Client) Probe(ctx context.Context, redirectURIs []string, needs ...Need
 	if len(needs) == 0 && len(redirectURIs) > 0 {
 		needs = []Needs{{ResponseType: "code"}}
 	}
-	p.features(m)
+	p.features(m, len(needs) == 0 || slices.ContainsFunc(needs, Needs.login))
 	p.needs(m, needs)
 	p.client(ctx, m, needs)
 	for _, uri := range redirectURIs {
@@ -153,7 +157,7 @@ func (p *probe) listed(what string, list []string, want, otherwise string) {
 	}
 }
 
-func (p *probe) features(m *metadata) {
+func (p *probe) features(m *metadata, logins bool) {
 	if m.Token == "" {
 		p.bad("the provider names no token_endpoint")
 	}
@@ -161,14 +165,14 @@ func (p *probe) features(m *metadata) {
 		p.listed("client authentication", m.authMethods, method, "Set client_auth to one of these, or change the client at the provider")
 	}
 	for _, scope := range p.c.conf.Scopes {
-		if m.scopes != nil && !slices.Contains(m.scopes, scope) {
+		if logins && m.scopes != nil && !slices.Contains(m.scopes, scope) {
 			p.warn("scopes: %q is not announced (%s). If the provider refuses it with invalid_scope, take it out of scopes", scope, shown(strings.Join(m.scopes, " ")))
 		}
 	}
-	if !slices.Contains(p.c.conf.Scopes, "openid") {
+	if logins && !slices.Contains(p.c.conf.Scopes, "openid") {
 		p.bad("scopes: without openid the provider sends no ID token, and nobody can sign in")
 	}
-	if p.c.conf.UserInfo == "always" && m.UserInfo == "" {
+	if logins && p.c.conf.UserInfo == "always" && m.UserInfo == "" {
 		p.bad("userinfo = \"always\", but the provider has no userinfo_endpoint")
 	}
 }
@@ -178,7 +182,11 @@ func (p *probe) features(m *metadata) {
 func (p *probe) client(ctx context.Context, m *metadata, needs []Needs) {
 	method := p.c.authMethod(m)
 	q := questionFor(needs)
-	_, err := p.c.Grant(ctx, q.form)
+	ask := p.c.Grant
+	if q.advised {
+		ask = p.c.trade
+	}
+	_, err := ask(ctx, q.form)
 	var e *Error
 	switch {
 	case err == nil:
@@ -191,6 +199,8 @@ func (p *probe) client(ctx context.Context, m *metadata, needs []Needs) {
 		p.bad("the provider does not accept client %q (%s): check client_id, the secret or key, and client_auth. %s", p.c.conf.ClientID, method, e.Detail)
 	case e.Code == "unauthorized_client" && q.push: // CIBA §11 demands just this of a client that is as it should be
 		p.good("the provider knows client %q (%s) and lets it fetch no tokens, as is right for push (CIBA §11); whether it may use CIBA cannot be told from here", p.c.conf.ClientID, method)
+	case q.advised && e.Kind == Misconfigured:
+		p.bad("client %q may not use the %s: %s", p.c.conf.ClientID, q.flow, e.Detail)
 	case (e.Code == "unauthorized_client" || e.Code == "unsupported_grant_type") && q.used:
 		p.bad("client %q may not use the %s (%s): enable it at the provider", p.c.conf.ClientID, q.flow, e.Code)
 	case e.Kind == Unavailable:

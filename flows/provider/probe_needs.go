@@ -7,13 +7,14 @@ import (
 	"strings"
 )
 
-// Needs is what one configured login uses of its provider. Exactly one of ResponseType and
-// GrantType is set.
+// Needs is what one configured login, credential or bearer check uses of its provider. Exactly one of ResponseType,
+// GrantType and Introspection is set.
 type Needs struct {
 	ResponseType string // of flows through the provider's pages: "code", "id_token", "code id_token" …
 	ResponseMode string // "" = the usual of the type
 
-	GrantType     string // "password", GrantDevice or GrantCIBA
+	GrantType     string // "password", GrantDevice, GrantCIBA; of credentials "client_credentials", GrantTokenExchange, GrantJWTBearer
+	Introspection bool   // bearer tokens are introspected
 	Delivery      string // CIBA: "poll", "ping" or "push"
 	SignedRequest bool   // CIBA
 	UserCode      bool   // CIBA
@@ -33,22 +34,51 @@ func (p *probe) needs(m *metadata, all []Needs) {
 			p.device(m)
 		case n.GrantType == GrantCIBA:
 			p.ciba(m, n)
+		case n.Introspection:
+			p.introspection(m)
 		default:
 			p.grantType(m, n.GrantType)
 		}
 	}
 	if slices.ContainsFunc(all, func(n Needs) bool {
-		return n.GrantType == "" && slices.Contains(strings.Fields(n.ResponseType), "code")
+		return slices.Contains(strings.Fields(n.ResponseType), "code")
 	}) {
 		p.listed("PKCE methods", m.challengeMethods, "S256", "Doorward sends S256 all the same; a provider that ignores it still works, one that refuses it does not")
 	}
 	if browser && m.Authorization == "" {
 		p.bad("the provider names no authorization_endpoint: nobody can sign in there with a browser")
 	}
-	if len(all) > 0 && m.EndSession == "" {
+	if slices.ContainsFunc(all, Needs.login) && m.EndSession == "" {
 		p.good("the provider has no end_session_endpoint: signing out ends the session here, not there")
 	}
 	p.once()
+}
+
+// login tells whether a need is one of a person who signs in.
+func (n Needs) login() bool {
+	switch n.GrantType {
+	case clientCredentials, GrantTokenExchange, GrantJWTBearer:
+		return false
+	}
+	return !n.Introspection
+}
+
+// introspection judges what bearer tokens that are no JWTs need.
+func (p *probe) introspection(m *metadata) {
+	if m.Introspection == "" {
+		p.bad("the provider names no introspection_endpoint: bearer tokens cannot be judged with access_tokens = \"introspect\"")
+		return
+	}
+	p.good("the introspection endpoint is %s", m.Introspection)
+	if !p.c.conf.SignedIntrospection {
+		return
+	}
+	algs := noMAC(p.c.accessAlgs(m))
+	if m.introspectionAlgs != nil && !slices.ContainsFunc(m.introspectionAlgs, func(alg string) bool { return slices.Contains(algs, alg) }) {
+		p.warn("signed_introspection: the provider announces %s, of which none is accepted (%s). Set signing_algs to what it signs with", shown(strings.Join(m.introspectionAlgs, " ")), strings.Join(algs, ", "))
+	} else if m.introspectionAlgs == nil {
+		p.warn("signed_introspection: the provider does not announce that it signs answers of introspection (RFC 9701), and may refuse to")
+	}
 }
 
 // once drops what two logins say alike.
@@ -140,10 +170,11 @@ func (p *probe) ciba(m *metadata, n Needs) {
 // question is what the token endpoint is asked about, without harm: a code of a kind that the
 // logins use, but that never existed. A password is never tried, as a provider counts wrong ones.
 type question struct {
-	form url.Values
-	flow string // in words
-	used bool   // a login needs the flow, and the token endpoint for it
-	push bool   // the client may be one that is refused there because it is right: tokens come to it
+	form    url.Values
+	flow    string // in words
+	used    bool   // a login needs the flow, and the token endpoint for it
+	advised bool   // a refusal is explained
+	push    bool   // the client may be one that is refused there because it is right: tokens come to it
 }
 
 func questionFor(needs []Needs) question {
@@ -169,6 +200,10 @@ func questionFor(needs []Needs) question {
 				return q
 			}
 			pushed = &q // any other question tells more
+		case n.GrantType == GrantTokenExchange:
+			return question{form: url.Values{
+				"grant_type": {GrantTokenExchange}, "subject_token": {nothing}, "subject_token_type": {TypeAccessToken},
+			}, flow: "token exchange", used: true, advised: true}
 		}
 	}
 	if pushed != nil {

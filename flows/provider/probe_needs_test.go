@@ -142,3 +142,65 @@ func TestAProbeOfTheIndependentProviderFindsNothingWrong(t *testing.T) {
 		}
 	})
 }
+
+// TestAProbeOfWhatTheCredentialsNeed: each row is a credential or a bearer check, what spoils it, and what check --online must say.
+func TestAProbeOfWhatTheCredentialsNeed(t *testing.T) {
+	own, exchange, bearer := provider.Needs{GrantType: "client_credentials"}, provider.Needs{GrantType: provider.GrantTokenExchange}, provider.Needs{GrantType: provider.GrantJWTBearer}
+	introspect := provider.Needs{Introspection: true}
+	grants := func(names ...string) func(*rogue) {
+		return func(r *rogue) { r.set("grant_types_supported", names) }
+	}
+	says := func(status int, body string) func(*rogue) {
+		return func(r *rogue) {
+			r.set("token_endpoint", r.url+"/realms/main/protocol/openid-connect/token")
+			r.on("/realms/main/protocol/openid-connect/token", answerJSON(status, body))
+		}
+	}
+	signed := func(c *provider.Config) { c.SignedIntrospection = true }
+	for name, row := range map[string]struct {
+		need  provider.Needs
+		spoil func(*rogue)
+		conf  func(*provider.Config)
+		says  string
+		not   string
+	}{
+		"client credentials":                   {own, grants("client_credentials"), nil, "good grant types: client_credentials is supported", "without openid"},
+		"client credentials, no word of it":    {own, nil, nil, "good the provider does not say which grant types it supports; client_credentials is assumed", "end_session"},
+		"client credentials are not announced": {own, grants("authorization_code"), nil, `warn grant types: the provider announces "authorization_code", but not client_credentials`, ""},
+		"exchange":                             {exchange, grants(provider.GrantTokenExchange), nil, "good grant types: urn:ietf:params:oauth:grant-type:token-exchange is supported", "nobody can sign in"},
+		"exchange is not announced":            {exchange, grants("authorization_code"), nil, "but not urn:ietf:params:oauth:grant-type:token-exchange", ""},
+		"exchange works":                       {exchange, says(400, `{"error":"invalid_request","error_description":"Invalid token"}`), nil, `good the provider accepts client "doorward"`, ""},
+		"exchange is off":                      {exchange, says(400, `{"error":"invalid_request","error_description":"Standard token exchange is not enabled for the requested client"}`), nil, `switch on "Standard token exchange" for client "doorward"`, ""},
+		"exchange, a wrong secret":             {exchange, says(401, `{"error":"invalid_client","error_description":"Invalid client or Invalid client credentials"}`), nil, `bad the provider does not accept client "doorward"`, ""},
+		"JWT bearer":                           {bearer, grants(provider.GrantJWTBearer), nil, "good grant types: urn:ietf:params:oauth:grant-type:jwt-bearer is supported", ""},
+		"introspection":                        {introspect, func(r *rogue) { introspects(r, answerJSON(200, "{}")) }, nil, "good the introspection endpoint is http", "without openid"},
+		"no introspection":                     {introspect, nil, nil, "bad the provider names no introspection_endpoint", ""},
+		"introspection without a client":       {introspect, nil, func(c *provider.Config) { c.ClientID, c.ClientSecret = "", secret.String{} }, "bad no client_id is configured", ""},
+		"signed introspection": {introspect, func(r *rogue) {
+			introspects(r, answerJSON(200, "{}")).set("introspection_signing_alg_values_supported", []string{"ES256"})
+		}, signed, "good the introspection endpoint is http", "signed_introspection"},
+		"signed introspection by another key": {introspect, func(r *rogue) {
+			introspects(r, answerJSON(200, "{}")).set("introspection_signing_alg_values_supported", []string{"HS256"})
+		}, signed, `warn signed_introspection: the provider announces "HS256"`, ""},
+		"signed introspection, no word of it": {introspect, func(r *rogue) { introspects(r, answerJSON(200, "{}")) }, signed, "warn signed_introspection: the provider does not announce", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRogue(t)
+			r.on("/token", answerJSON(400, `{"error":"invalid_grant"}`))
+			if row.spoil != nil {
+				row.spoil(r)
+			}
+			r.set("end_session_endpoint", nil)
+			c := r.client(conf(func(c *provider.Config) {
+				c.Scopes = []string{"read"}
+				if row.conf != nil {
+					row.conf(c)
+				}
+			}))
+			got := found(t, c, nil, row.need)
+			if !strings.Contains(got, row.says) || row.not != "" && strings.Contains(got, row.not) {
+				t.Errorf("%s", got)
+			}
+		})
+	}
+}

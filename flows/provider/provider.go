@@ -33,6 +33,8 @@ type Config struct {
 	Endpoints               Endpoints // overrides of discovery; with Issuer and these alone no discovery is made if Discovery is false
 	Discovery               bool
 	AccessTokens            string     // "jwt" or "introspect"
+	SignedIntrospection     bool       // answers of introspection must be signed (RFC 9701)
+	AudienceClaim           string     // of access tokens: "aud" (default), "azp", "client_id" or "resource", for providers that write no aud
 	SigningAlgs             []string   // nil = RS256 and whatever asymmetric algorithms discovery lists
 	TrustedAudiences        []string   // audiences beside ours that an ID token may name, if its azp is ours (IDT-3); none by default
 	UserInfo                string     // "auto" (when wanted claims are missing), "always", "never"
@@ -66,6 +68,7 @@ type Client struct {
 	requests *signer // signed requests; nil without a private key
 
 	back      *backchannel
+	plain     *backchannel         // shows no client certificate: for requests in the name of others
 	discovery *document[*metadata] // nil without discovery
 	fixed     *metadata            // without discovery
 	keyring   *keyring
@@ -93,6 +96,9 @@ func New(conf Config, deps Deps) (*Client, error) {
 	c.log = c.log.With("provider", conf.Name)
 	u, _ := url.Parse(conf.Issuer) // check has parsed it
 	c.back = newBackchannel(parts.roots, parts.certificate, deps.Dial, u.Hostname(), c.now)
+	if c.plain = c.back; parts.certificate != nil {
+		c.plain = newBackchannel(parts.roots, nil, deps.Dial, u.Hostname(), c.now)
+	}
 	c.keyring = &keyring{document: c.newKeys}
 	if !conf.Discovery {
 		c.fixed = new(metadata)
@@ -120,7 +126,10 @@ func (c *Client) ClientID() string { return c.conf.ClientID }
 
 // Close gives idle connections back. The Client still works afterwards; a reload closes
 // the one that it replaces.
-func (c *Client) Close() { c.back.client.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.back.client.CloseIdleConnections()
+	c.plain.client.CloseIdleConnections()
+}
 
 // secrets returns the client secrets in the order in which they are tried.
 func (c *Client) secrets() []secret.String {

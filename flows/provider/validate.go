@@ -15,6 +15,11 @@ type check func(*jwt) error
 // kind. Its order is that of cost, and the issuer comes before anything that asks the
 // network (RS-10). Failures are *Error; Detail says what was expected and what came.
 func (c *Client) validate(ctx context.Context, raw string, algs []string, typ check, checks ...check) (*jwt, error) {
+	return c.validateAny(ctx, raw, algs, typ, append([]check{checkSubject, c.checkTimes}, checks...)...)
+}
+
+// validateAny is validate for what is no token about somebody: its subject and times are as its kind has them.
+func (c *Client) validateAny(ctx context.Context, raw string, algs []string, typ check, checks ...check) (*jwt, error) {
 	t, err := parseJWT(raw)
 	if err != nil {
 		return nil, err
@@ -32,7 +37,7 @@ func (c *Client) validate(ctx context.Context, raw string, algs []string, typ ch
 	if err != nil {
 		return nil, err
 	}
-	for _, check := range append([]check{checkSubject, c.checkTimes}, checks...) {
+	for _, check := range checks {
 		if err := check(t); err != nil {
 			return nil, err
 		}
@@ -79,12 +84,20 @@ func checkSubject(t *jwt) error {
 // checkTimes holds exp, iat and nbf against our clock, give or take the leeway (IDT-7,
 // IDT-8, IDT-13, P101). exp must be there; iat is demanded by the checks of its kind.
 func (c *Client) checkTimes(t *jwt) error {
-	now, skew := c.now(), c.conf.ClockSkew
-	exp, ok, err := t.claims.date("exp")
-	if err != nil || !ok {
+	if !t.claims.has("exp") {
 		return fail(Misbehaved, "bad_claims", "exp: missing, or no date")
 	}
-	if !now.Before(exp.Add(skew)) {
+	return c.checkPeriod(t)
+}
+
+// checkPeriod is checkTimes for what may lack exp: an answer of introspection, which is of now anyhow (RFC 7662 §2.2).
+func (c *Client) checkPeriod(t *jwt) error {
+	now, skew := c.now(), c.conf.ClockSkew
+	exp, ok, err := t.claims.date("exp")
+	if err != nil {
+		return fail(Misbehaved, "bad_claims", "exp: missing, or no date")
+	}
+	if ok && !now.Before(exp.Add(skew)) {
 		return c.late("token_expired", "it ended %s ago, leeway %s", now.Sub(exp), skew)
 	}
 	nbf, ok, err := t.claims.date("nbf")

@@ -22,7 +22,7 @@ func (t table) accept() (accepted []string) {
 	if len(v.items) == 0 {
 		t.wrong("accept", "the list is empty, so nobody could pass; leave it out for sessions and tickets")
 	}
-	words, soon := []string{"session", "token", "basic"}, []string{"bearer", "mtls", "key"}
+	words, soon := []string{"session", "token", "basic", "bearer", "key"}, []string{"mtls"}
 	t.each("accept", func(item string) error {
 		switch {
 		case slices.Contains(soon, item):
@@ -39,7 +39,7 @@ func (t table) accept() (accepted []string) {
 }
 
 // checkAccept holds what a route accepts against its logins.
-func (c *composer) checkAccept(t table, rt *proxy.Route) {
+func (c *composer) checkAccept(t table, rt *proxy.Route, caller Caller) {
 	if rt.Public {
 		return
 	}
@@ -63,7 +63,8 @@ func (c *composer) checkAccept(t table, rt *proxy.Route) {
 			}
 		}
 	}
-	basic := slices.Contains(rt.Accept, "basic")
+	c.checkCredential(t, rt)
+	basic := slices.Contains(rt.Accept, "basic") && caller.Basic == basicPassword
 	switch {
 	case len(c.l.problems) > 0 && len(rt.Logins) == 0:
 		// the logins are what is wrong

@@ -19,6 +19,12 @@ func (c *composer) readRouteLogins(t table) []string {
 		}
 	}
 	v := t.value("login")
+	if !takesLogins(t) {
+		if t.given("login") {
+			t.wrong("login", "it has no effect: what accept lists takes no sign-in")
+		}
+		return nil
+	}
 	switch {
 	case !t.given("login"):
 		if len(offered) == 0 && len(known) > 0 && !t.boolean("public", false) {
@@ -52,12 +58,12 @@ func (c *composer) checkAccess(t table, rt *proxy.Route) {
 		if t.given("allow") {
 			t.wrong("allow", "public = true lets everybody pass, so allow would not be asked; drop one of them")
 		}
-		for _, key := range []string{"login", "keep_fragment", "accept", "approve"} {
+		for _, key := range []string{"login", "keep_fragment", "accept", "approve", "require"} {
 			if t.given(key) {
 				t.l.warn("%s: %s has no effect on a public route: nobody signs in for it", t.path, key)
 			}
 		}
-		if rt.Credential != "none" {
+		if flow := c.credentialFlow(rt.Credential); rt.Credential != "none" && flow != flowClientCredentials && flow != flowPassword && flow != flowStatic && flow != flowAssertion && !c.ownSubject(rt.Credential) {
 			t.l.warn("%s: credential = %q has no effect on a public route: requests go upstream without", t.path, rt.Credential)
 		}
 		return

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,7 +12,11 @@ import (
 	"strings"
 
 	"github.com/doorward/doorward/flows"
+	"github.com/doorward/doorward/flows/bearer"
+	"github.com/doorward/doorward/flows/credential"
+	"github.com/doorward/doorward/flows/personal"
 	"github.com/doorward/doorward/flows/provider"
+	"github.com/doorward/doorward/internal/credentials"
 	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
@@ -35,13 +40,35 @@ func (c *Config) Flows() flows.Config {
 	return flows.Config{
 		Prefix: c.Listen.Prefix, Logins: slices.Clone(c.logins), Callbacks: c.callbacks,
 		ReturnHosts: slices.Clone(c.Listen.ReturnHosts), Cookie: c.sessions.Cookie,
+		Users: slices.Clone(c.users), Keys: slices.Clone(c.keys),
 	}
+}
+
+// Credentials is every [credential.NAME].
+func (c *Config) Credentials() []credential.Config { return slices.Clone(c.credentials) }
+
+// Tokens is [tokens].
+func (c *Config) Tokens() personal.Config { return c.tokens }
+
+// Caller is how the callers of a route prove who they are, beyond sessions.
+func (c *Config) Caller(route string) Caller {
+	for i, rt := range c.routes {
+		if rt.Name == route {
+			return c.callers[i]
+		}
+	}
+	return Caller{}
+}
+
+// Egress is every [[egress]], and by name whose bearer tokens it takes.
+func (c *Config) Egress() ([]proxy.EgressTarget, map[string]bearer.Config) {
+	return slices.Clone(c.egress), c.egressCallers
 }
 
 // Proxy is every [[route]], in the order of the file.
 func (c *Config) Proxy() proxy.Config {
 	pc := proxy.Config{
-		Prefix: c.Listen.Prefix, TrustedProxies: slices.Clone(c.Listen.TrustedProxies),
+		Prefix: c.Listen.Prefix, TrustedProxies: slices.Clone(c.Listen.TrustedProxies), CertificateHeader: c.Listen.CertificateHeader,
 		Routes: slices.Clone(c.routes), OwnCookie: c.sessions.Cookie.Owns,
 	}
 	for _, p := range c.providers {
@@ -71,6 +98,7 @@ func (c *composer) compose() {
 	c.checkLoops()
 	c.checkRoutes()
 	c.checkLoginUse()
+	c.checkProviderUse()
 	for _, p := range c.c.providers {
 		if p.InsecureUnverifiedEmail {
 			c.l.warn("provider.%s: insecure_unverified_email: addresses that nobody checked count as checked: whoever can enter somebody else's address there passes for them", p.Name)
@@ -128,11 +156,16 @@ func (c *composer) checkRoutes() {
 		if len(rt.Logins) == 0 {
 			rt.Logins = []string{"reported"}
 		}
+		sources := make(map[string]proxy.Source)
+		for _, cc := range c.c.credentials {
+			sources[cc.Name] = nobody{}
+		}
 		pc := c.c.Proxy()
 		pc.Routes, pc.OwnPaths = []proxy.Route{rt}, nil
 		_, err := proxy.New(pc, proxy.Deps{
 			Origins: origins, Session: nobody{}, Tokens: nobody{}, Starters: map[string]proxy.Starter{rt.Name: nobody{}},
 			Basic: map[string]proxy.Authenticator{rt.Name: nobody{}}, Approvers: map[string]proxy.Approver{rt.Name: nobody{}},
+			Bearers: map[string]proxy.Bearer{rt.Name: nobody{}}, Keys: map[string]proxy.Authenticator{rt.Name: nobody{}}, Sources: sources,
 			Own: http.NewServeMux(), Pages: shown, Log: slog.New(slog.DiscardHandler),
 		})
 		if err == nil {
@@ -180,5 +213,29 @@ type nobody struct{ proxy.Approver }
 func (nobody) Authenticate(http.ResponseWriter, *http.Request) (*identity.Identity, bool, error) {
 	return nil, false, nil
 }
+
+func (nobody) Check(context.Context, credentials.Presented) (*identity.Identity, error) {
+	return nil, errNobody
+}
+
+func (nobody) Alive(context.Context, *identity.Identity) (bool, error) { return false, nil }
+
+func (nobody) Token(context.Context, *identity.Identity) (*identity.Credential, error) {
+	return nil, errNobody
+}
+func (nobody) Rejected(context.Context, *identity.Identity, *identity.Credential) {}
+func (nobody) Personal() bool                                                     { return false }
+
+var errNobody = errors.New("nobody is asked")
+
+// nobodyOutbound stands in for what the outbound side asks.
+func (c *composer) nobodyOutbound(e proxy.EgressTarget) proxy.EgressDeps {
+	shown, _ := pages.New(pages.Config{Prefix: "/oauth2"}) // a constant that is right
+	return proxy.EgressDeps{
+		Bearers: map[string]proxy.Bearer{e.Name: nobody{}}, Sources: map[string]proxy.Source{e.Credential: nobody{}},
+		Pages: shown, Log: slog.New(slog.DiscardHandler),
+	}
+}
+
 func (nobody) Start(http.ResponseWriter, *http.Request, string) error { return nil }
 func (nobody) LoginURL(*http.Request, string) string                  { return "" }

@@ -9,12 +9,26 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/doorward/doorward/flows"
+	"github.com/doorward/doorward/internal/secret"
 )
 
 var (
 	snippet   = regexp.MustCompile("(?ms)^```toml\n(.*?)^```")
 	reference = regexp.MustCompile(`\$\{(env|file):([^}]+)\}`)
+	htpasswd  = regexp.MustCompile(`htpasswd = "([^"]+)"`)
 )
+
+// hashed is what stands in the place of a password.
+func hashed(t *testing.T) string {
+	t.Helper()
+	hash, err := flows.HashPassword(secret.New("correct horse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hash
+}
 
 // What the documentation shows is what a reader will paste: each TOML snippet loads, with the files and variables that it names.
 func TestEverySnippetOfTheDocumentationLoads(t *testing.T) {
@@ -37,7 +51,7 @@ func TestEverySnippetOfTheDocumentationLoads(t *testing.T) {
 		for _, m := range snippet.FindAllStringSubmatch(string(text), -1) {
 			seen++
 			g := given{toml: m[1], dir: t.TempDir()}
-			if !strings.Contains(m[1], "[provider.") && !strings.Contains(m[1], "[[route]]") {
+			if !strings.Contains(m[1], "[provider.") && !strings.Contains(m[1], "[[route]]") && !strings.Contains(m[1], "[[egress]]") {
 				g.toml += minimal // it is about one table only
 			}
 			for _, r := range reference.FindAllStringSubmatch(m[1], -1) {
@@ -45,8 +59,15 @@ func TestEverySnippetOfTheDocumentationLoads(t *testing.T) {
 				case "env":
 					g.env = append(g.env, r[2]+"="+testKey)
 				case "file":
-					write(t, filepath.Join(g.dir, r[2]), testKey+"\n", 0o600)
+					text := testKey
+					if strings.HasSuffix(r[2], ".hash") {
+						text = hashed(t)
+					}
+					write(t, filepath.Join(g.dir, r[2]), text+"\n", 0o600)
 				}
+			}
+			for _, users := range htpasswd.FindAllStringSubmatch(m[1], -1) {
+				write(t, filepath.Join(g.dir, users[1]), "bob:"+hashed(t)+"\n", 0o600)
 			}
 			if c, err := g.load(t); err != nil {
 				t.Errorf("%s shows\n%s\nwhich is refused:\n%v", page, m[1], err)

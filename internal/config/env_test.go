@@ -89,7 +89,7 @@ func TestProblemsInTheEnvironmentAndFlagsNameTheirVariableAndKey(t *testing.T) {
 		"more than one value":     {given{env: []string{"DOORWARD_ROUTE_APP_METHODS=[\"GET\"]\ny = 1"}}, "environment variable DOORWARD_ROUTE_APP_METHODS", "route.app.methods"},
 		"inside a value":          {given{env: []string{`DOORWARD_ROUTE_APP_ALLOW=[{ grups = ["x"] }]`}}, "environment variable DOORWARD_ROUTE_APP_ALLOW", `did you mean "groups"?`},
 		"not built yet, variable": {given{env: []string{"DOORWARD_TLS_ACME_EMAIL=x"}}, "environment variable DOORWARD_TLS_ACME_EMAIL", "does not have it yet"},
-		"not built yet, flag":     {given{set: []string{"egress.x.host=y"}}, "--set egress.x.host", "does not have it yet"},
+		"not built yet, flag":     {given{set: []string{"tls.acme.email=y"}}, "--set tls.acme.email", "does not have it yet"},
 		"unknown key":             {given{set: []string{"listen.htp=:1"}}, "--set listen.htp", `did you mean "http"?`},
 		"unknown table":           {given{set: []string{"lisen.http=:1"}}, "--set lisen.http", `did you mean "listen"?`},
 		"unknown route":           {given{set: []string{"route.ap.path=/x"}}, "--set route.ap.path", `the names are "app"; did you mean "app"?`},

@@ -15,21 +15,27 @@ import (
 type Listen struct {
 	HTTP           string // "host:port" or "unix:/path"
 	Admin          string // the same
+	Egress         string // the same; "" = nothing goes out
+	InsecureEgress bool   // Egress may be reached from other machines
 	TrustedProxies []netip.Prefix
-	Prefix         string
-	ReturnHosts    []origin.Origin
+
+	CertificateHeader string // in which trusted proxies name the caller's client certificate; "" = none
+	Prefix            string
+	ReturnHosts       []origin.Origin
 }
 
 func listenKeys() *spec {
 	return &spec{form: tables, keys: map[string]*spec{
-		"http":            {form: text},
-		"admin":           {form: text},
-		"trusted_proxies": {form: list},
-		"prefix":          {form: text},
-		"return_hosts":    {form: list},
-		"https":           {form: later, note: "let a load balancer or web server terminate TLS in front of Doorward"},
-		"egress":          {form: later},
-		"proxy_protocol":  {form: later, note: "trusted_proxies believes X-Forwarded-For"},
+		"http":                      {form: text},
+		"admin":                     {form: text},
+		"trusted_proxies":           {form: list},
+		"client_certificate_header": {form: word, words: []string{"Client-Cert", "X-Forwarded-Tls-Client-Cert", "X-Forwarded-Client-Cert"}},
+		"prefix":                    {form: text},
+		"return_hosts":              {form: list},
+		"https":                     {form: later, note: "let a load balancer or web server terminate TLS in front of Doorward"},
+		"egress":                    {form: text},
+		"insecure_egress":           {form: boolean},
+		"proxy_protocol":            {form: later, note: "trusted_proxies believes X-Forwarded-For"},
 	}}
 }
 
@@ -40,6 +46,11 @@ func readListen(t table) Listen {
 		TrustedProxies: t.prefixes("trusted_proxies"),
 		Prefix:         t.prefix(),
 		ReturnHosts:    t.returnHosts(),
+
+		CertificateHeader: t.text("client_certificate_header"),
+	}
+	if c.CertificateHeader != "" && len(c.TrustedProxies) == 0 {
+		t.wrong("client_certificate_header", "it is believed from trusted_proxies only, and there is none")
 	}
 	if c.HTTP == c.Admin && !strings.HasSuffix(c.HTTP, ":0") {
 		t.wrong("admin", "it is the address of listen.http; the two need different ones")

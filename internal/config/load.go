@@ -13,6 +13,9 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/doorward/doorward/flows"
+	"github.com/doorward/doorward/flows/bearer"
+	"github.com/doorward/doorward/flows/credential"
+	"github.com/doorward/doorward/flows/personal"
 	"github.com/doorward/doorward/flows/provider"
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/telemetry"
@@ -42,9 +45,18 @@ type Config struct {
 	callbacks map[string]flows.Callback
 	logins    []flows.Login
 	routes    []proxy.Route
-	origins   []origin.Origin
-	warnings  []string
-	files     []string
+	callers   []Caller // of routes
+
+	credentials   []credential.Config
+	users         []flows.User
+	keys          []flows.Key
+	tokens        personal.Config
+	egress        []proxy.EgressTarget
+	egressCallers map[string]bearer.Config // by name, of those that accept bearer tokens
+
+	origins  []origin.Origin
+	warnings []string
+	files    []string
 }
 
 // Format keeps keys and secrets out of everything that prints a Config.
@@ -230,7 +242,13 @@ func (l *loader) read(root *node, c *Config) {
 	g := &composer{l: l, c: c, root: t, paths: make(map[string]string)}
 	g.readProviders()
 	g.readLogins()
+	g.readCredentials()
+	g.readUsers()
+	g.readKeys()
+	g.readTokens()
 	g.readRoutes()
+	g.readEgressListener()
+	g.readEgress()
 	g.compose()
 }
 

@@ -63,7 +63,7 @@ func (c *composer) readLogins() {
 	all := c.root.table("login")
 	if all.node == nil || len(all.node.keys) == 0 {
 		for _, p := range c.c.providers {
-			if p.ClientID != "" {
+			if p.ClientID != "" && c.signsIn() {
 				c.c.logins = append(c.c.logins, flows.Login{Name: p.Name, Flow: flowCode, Provider: p.Name, Label: p.Name})
 			}
 		}
@@ -72,15 +72,6 @@ func (c *composer) readLogins() {
 			if all.value(name) != nil {
 				c.c.logins = append(c.c.logins, c.readLogin(all.table(name), name))
 			}
-		}
-	}
-	for _, p := range c.c.providers {
-		if !slices.ContainsFunc(c.c.logins, func(l flows.Login) bool { return l.Provider == p.Name }) {
-			why := "no [login.NAME] names it"
-			if p.ClientID == "" {
-				why = "it has no client_id, and bearer tokens are not accepted yet"
-			}
-			c.l.warn("provider.%s: nobody can sign in with it: %s", p.Name, why)
 		}
 	}
 }
@@ -239,6 +230,36 @@ func (c *composer) checkLoginUse() {
 			c.l.warn("login.%s: no route offers it", l.Name)
 		case dangers[l.Flow] != "":
 			c.l.warn("login.%s: %s", l.Name, dangers[l.Flow])
+		}
+	}
+}
+
+// checkProviderUse warns of providers that nothing asks.
+func (c *composer) checkProviderUse() {
+	used := make(map[string]bool)
+	for _, l := range c.c.logins {
+		used[l.Provider] = true
+	}
+	for _, cc := range c.c.credentials {
+		used[cc.Provider] = true
+	}
+	for _, caller := range c.c.callers {
+		for _, name := range caller.Bearer.Issuers {
+			used[name] = true
+		}
+	}
+	for _, b := range c.c.egressCallers {
+		for _, name := range b.Issuers {
+			used[name] = true
+		}
+	}
+	for _, p := range c.c.providers {
+		switch {
+		case used[p.Name]:
+		case p.ClientID == "":
+			c.l.warn("provider.%s: nothing uses it: without a client_id it serves to check bearer tokens only, and no accept has \"bearer\"", p.Name)
+		default:
+			c.l.warn("provider.%s: nobody can sign in with it: no [login.NAME] names it", p.Name)
 		}
 	}
 }

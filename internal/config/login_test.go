@@ -67,7 +67,7 @@ func TestKeysOfAnotherFlowAreRefused(t *testing.T) {
 		"basic without a password":      {minimal + "accept = [\"basic\"]\n", "accept", "exactly one login of the flow password"},
 		"basic with two of them":        {login("password", "form = true\n[login.y]\nflow = \"password\"\n") + strings.Replace(minimal[strings.Index(minimal, "[[route]]"):], `"app"`, "\"git\"\npath = \"/git\"\nlogin = [\"x\", \"y\"]\naccept = [\"basic\"]", 1), "accept", "there are 2"},
 		"a password login of no use":    {login("password", ""), "login = ", "form = true"},
-		"basic that is passed on":       {strings.Replace(login("password", ""), "login = ", "accept = [\"basic\"]\npass_authorization = true\nlogin = ", 1), "accept", "a password that was tried here goes no further"},
+		"basic that is passed on":       {strings.Replace(login("password", ""), "login = ", "accept = [\"basic\"]\npass_authorization = true\nlogin = ", 1), "accept", "what was tried here goes no further"},
 		"accept nothing":                {minimal + "accept = []\n", "accept", "nobody could pass"},
 		"accept twice":                  {minimal + "accept = [\"session\", \"session\"]\n", `"session"]`, "twice"},
 		"accept something else":         {minimal + "accept = [\"sesion\"]\n", `"sesion"`, `did you mean "session"?`},

@@ -60,7 +60,7 @@ func TestP213NoErrorShowsASecret(t *testing.T) {
 		"client_secret = \"" + canary + "\"\nclient_auth = \"client_secret_jwt\"", "client_secret = \"" + canary + "\"\nsigning_algs = [\"HS256\"]",
 		`x = { client_secret = "` + canary + `", y = z }`, "[sessions]\nkeys = [\"" + canary + "\"]", "[sessions]\nkeys = \"" + canary + `"`, "[sessions]\nkeys = [" + canary + "]", "[session]\nkeys = [\"" + canary + "\"]",
 		"[sessions]\nstore = \"redis+tls://x:" + canary + "@h/0\"", "[listen]\nhttp = \"http://x:" + canary + "@h\"", "[[route]]\nhost = \"https://x:" + canary + "@h\"", "[[route]]\nupstream = [\"http://x:" + canary + "@h h/\", \"ftp://x:" + canary + "@h\", \"http://x:" + canary + "@h?x\"]",
-		"[credential.key]\nflow = \"static\"\ntoken = \"" + canary + `"`, "[sessions]\nstore = \"redis://:" + canary + "@h/0\"",
+		"[credential.key]\nflow = \"static\"\ntokne = \"" + canary + `"`, "[credential.key]\nflow = \"static\"\nheader = \"Host\"\ntoken = \"" + canary + `"`, "[users.a]\npassword = \"" + canary + `"`, "[key.a]\nhash = \"" + canary + `"`, "[sessions]\nstore = \"redis://:" + canary + "@h/0\"",
 	} {
 		toml := "[provider.corp]\nissuer = \"https://sso.example.com\"\nclient_id = \"x\"\n" + line + "\n[[route]]\nhost = \"a.example\"\nupstream = [\"http://127.0.0.1:1\"]\n"
 		for _, p := range (given{toml: toml}).refused(t) {

@@ -52,8 +52,10 @@ func providerKeys() *spec {
 
 		"insecure_unverified_email": {form: boolean},
 
-		"introspection_endpoint": {form: later},
-		"access_tokens":          {form: later, note: "bearer tokens are not accepted yet"},
+		"introspection_endpoint": {form: text},
+		"access_tokens":          {form: word, words: []string{"jwt", "introspect"}},
+		"signed_introspection":   {form: boolean},
+		"audience_claim":         {form: word, words: audienceClaims()},
 		"profile":                {form: later},
 	}}
 }
@@ -62,7 +64,9 @@ func providerKeys() *spec {
 func (c *composer) readProviders() {
 	all := c.root.table("provider")
 	if all.node == nil {
-		c.l.report(place{}, aValue, "provider: there is none; write [provider.NAME] with issuer and client_id: nobody could sign in")
+		if c.signsIn() {
+			c.l.report(place{}, aValue, "provider: there is none; write [provider.NAME] with issuer and client_id: nobody could sign in")
+		}
 		return
 	}
 	c.c.callbacks = make(map[string]flows.Callback)
@@ -74,9 +78,9 @@ func (c *composer) readProviders() {
 		conf := t.provider(name)
 		c.c.providers = append(c.c.providers, conf)
 		c.readCallback(t, name)
-		t.checkProvider(conf)
+		t.checkProvider(conf, c.signsIn())
 	}
-	if !slices.ContainsFunc(c.c.providers, func(p provider.Config) bool { return p.ClientID != "" }) && len(c.l.problems) == 0 {
+	if c.signsIn() && !slices.ContainsFunc(c.c.providers, func(p provider.Config) bool { return p.ClientID != "" }) && len(c.l.problems) == 0 {
 		c.l.blame(all.node, "provider: none has a client_id: nobody could sign in")
 	}
 }
@@ -99,7 +103,9 @@ func (t table) provider(name string) provider.Config {
 		Scopes:                  t.scopes(),
 		Endpoints:               t.endpoints(),
 		Discovery:               t.boolean("discovery", true),
-		AccessTokens:            "jwt",
+		AccessTokens:            t.textOr("access_tokens", "jwt"),
+		SignedIntrospection:     t.boolean("signed_introspection", false),
+		AudienceClaim:           t.textOr("audience_claim", "aud"),
 		SigningAlgs:             t.list("signing_algs"),
 		TrustedAudiences:        t.list("trusted_audiences"),
 		UserInfo:                t.textOr("userinfo", "auto"),
@@ -112,7 +118,7 @@ func (t table) provider(name string) provider.Config {
 
 // checkProvider asks the provider's own constructor, which knows what fits together. Where
 // something is wrong already, it gets what it wants instead, so that each problem is told once.
-func (t table) checkProvider(conf provider.Config) {
+func (t table) checkProvider(conf provider.Config, signsIn bool) {
 	if t.value("issuer") == nil && t.given("issuer") {
 		conf.Issuer = "https://issuer.invalid"
 	}
@@ -124,7 +130,8 @@ func (t table) checkProvider(conf provider.Config) {
 			return // what is to be held against the rest is not known
 		}
 	}
-	if !conf.Discovery && conf.ClientID != "" && !t.given("authorization_endpoint") {
+	warnOfAudienceClaim(t, conf)
+	if signsIn && !conf.Discovery && conf.ClientID != "" && !t.given("authorization_endpoint") {
 		t.wrong("authorization_endpoint", "needed without discovery: people are sent there to sign in")
 	}
 	_, err := provider.New(conf, provider.Deps{})
@@ -151,7 +158,7 @@ func (t table) scopes() []string {
 func (t table) endpoints() provider.Endpoints {
 	return provider.Endpoints{
 		Authorization: t.text("authorization_endpoint"), Token: t.text("token_endpoint"), UserInfo: t.text("userinfo_endpoint"),
-		JWKS: t.text("jwks_uri"), EndSession: t.text("end_session_endpoint"), Revocation: t.text("revocation_endpoint"),
+		JWKS: t.text("jwks_uri"), EndSession: t.text("end_session_endpoint"), Revocation: t.text("revocation_endpoint"), Introspection: t.text("introspection_endpoint"),
 		DeviceAuthorization: t.text("device_authorization_endpoint"), BackchannelAuthentication: t.text("backchannel_authentication_endpoint"),
 	}
 }

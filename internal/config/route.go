@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/doorward/doorward/internal/origin"
@@ -22,7 +21,7 @@ func routeKeys() *spec {
 		"public":       {form: boolean},
 		"login":        {form: list},
 		"allow": {form: rows, keys: map[string]*spec{
-			"groups": {form: list}, "emails": {form: list}, "domains": {form: list}, "users": {form: list}, "scopes": {form: list}, "claims": {form: lists},
+			"groups": {form: list}, "emails": {form: list}, "domains": {form: list}, "users": {form: list}, "scopes": {form: list}, "clients": {form: list}, "claims": {form: lists},
 			"networks": {form: later},
 		}},
 		"credential": {form: text},
@@ -42,10 +41,17 @@ func routeKeys() *spec {
 			"login": {form: text}, "methods": {form: list}, "binding_message": {form: text}, "max_body": {form: text}, "expires": {form: text},
 		}},
 
-		"issuers":   {form: later, note: "it belongs to bearer tokens"},
-		"audience":  {form: later, note: "it belongs to bearer tokens"},
-		"require":   {form: later, note: "allow has lists of groups, e-mail addresses, domains, users, scopes and claims"},
-		"keep_post": {form: later},
+		"issuers":       {form: list},
+		"audience":      {form: list},
+		"bearer_header": {form: text},
+		"dpop_nonce":    {form: boolean},
+		"bearer_cookie": {form: text},
+		"basic":         {form: word, words: []string{basicPassword, basicUsers, basicClients}},
+		"users":         {form: list},
+		"keys":          {form: list},
+		"key_header":    {form: text},
+		"require":       {form: text},
+		"keep_post":     {form: later},
 	}}
 }
 
@@ -53,7 +59,7 @@ func routeKeys() *spec {
 func (c *composer) readRoutes() {
 	all := c.root.table("route")
 	if all.node == nil {
-		if !c.root.given("route") {
+		if !c.root.given("route") && !c.root.given("egress") {
 			c.l.report(place{}, aValue, "route: there is none; write [[route]] with host and upstream: every request would be refused")
 		}
 		return
@@ -77,11 +83,12 @@ func (c *composer) readRoutes() {
 			first[name] = row
 		}
 		c.tables = append(c.tables, t)
-		c.c.routes = append(c.c.routes, c.readRoute(t, name))
+		rt, caller := c.readRoute(t, name)
+		c.c.routes, c.c.callers = append(c.c.routes, rt), append(c.c.callers, caller)
 	}
 }
 
-func (c *composer) readRoute(t table, name string) proxy.Route {
+func (c *composer) readRoute(t table, name string) (proxy.Route, Caller) {
 	rt := proxy.Route{
 		Name:              name,
 		Hosts:             c.readHost(t),
@@ -93,7 +100,8 @@ func (c *composer) readRoute(t table, name string) proxy.Route {
 		Logins:            c.readRouteLogins(t),
 		Accept:            t.accept(),
 		Allow:             t.allow(),
-		Credential:        t.credential(),
+		Require:           t.filled("require", ""),
+		Credential:        c.credential(t),
 		Headers:           t.headers(),
 		KeepFragment:      t.boolean("keep_fragment", false),
 		PassAuthorization: t.boolean("pass_authorization", false),
@@ -103,9 +111,10 @@ func (c *composer) readRoute(t table, name string) proxy.Route {
 		t.wrong("methods", "the list is empty; leave it out for every method")
 	}
 	rt.Approve = c.readApprove(t)
+	caller := c.readCaller(t, &rt)
 	c.checkAccess(t, &rt)
-	c.checkAccept(t, &rt)
-	return rt
+	c.checkAccept(t, &rt, caller)
+	return rt, caller
 }
 
 func (c *composer) readHost(t table) []origin.Origin {
@@ -145,7 +154,7 @@ func (t table) allow() (rules []policy.Rule) {
 		r := table{t.l, fmt.Sprintf("%s.allow[%d]", t.path, i), item}
 		rules = append(rules, policy.Rule{
 			Groups: r.list("groups"), Emails: r.list("emails"), Domains: r.list("domains"),
-			Users: r.list("users"), Scopes: r.list("scopes"), Claims: r.lists("claims"),
+			Users: r.list("users"), Scopes: r.list("scopes"), Clients: r.list("clients"), Claims: r.lists("claims"),
 		})
 		if item.bad {
 			rules[i] = policy.Rule{Groups: []string{"reported"}}
@@ -161,20 +170,6 @@ func (t table) allow() (rules []policy.Rule) {
 		}
 	}
 	return rules
-}
-
-func (t table) credential() string {
-	name := t.filled("credential", "none")
-	if !slices.Contains([]string{"none", "session", "id_token"}, name) {
-		builtIn := []string{"none", "session", "id_token"}
-		if hint := didYouMean(name, builtIn); hint != "" {
-			t.wrong("credential", "%s is none of %s%s", t.value("credential").shown(), names(builtIn), hint)
-		} else {
-			t.wrong("credential", "%s: this version of Doorward does not have [credential.NAME] yet; there is %s", t.value("credential").shown(), names(builtIn))
-		}
-		return "none"
-	}
-	return name
 }
 
 func (t table) headers() proxy.Headers {

@@ -48,8 +48,11 @@ func schema() *spec {
 		"route":      routeKeys(),
 		"telemetry":  telemetryKeys(),
 		"tls":        {form: later, note: "let a load balancer or web server terminate TLS in front of Doorward"},
-		"credential": {form: later, note: `"session" and "id_token" are built in`},
-		"egress":     {form: later},
+		"credential": credentialKeys(),
+		"egress":     egressKeys(),
+		"users":      usersKeys(),
+		"key":        keyKeys(),
+		"tokens":     tokensKeys(),
 	}}
 }
 
@@ -148,7 +151,10 @@ func (l *loader) conformText(path string, s *spec, n *node) {
 // isDuration tells keys whose text is a duration, so that whoever leaves the quotes out learns why.
 func isDuration(path string) bool {
 	key := path[strings.LastIndexByte(path, '.')+1:]
-	return slices.Contains([]string{"idle", "lifetime", "clock_skew", "requested_expiry", "expires"}, key)
+	if key == "expires" {
+		return strings.Contains(path, ".approve.")
+	}
+	return slices.Contains([]string{"idle", "lifetime", "clock_skew", "requested_expiry", "timeout", "max_lifetime"}, key)
 }
 
 func (l *loader) conformList(path string, s *spec, n *node) {
@@ -206,8 +212,8 @@ func (l *loader) unknownKey(path, key string, s *spec, at place) {
 	}
 	hint := didYouMean(key, s.known())
 	if hint == "" {
-		if others := l.schema.tablesWith("", key); len(others) == 1 {
-			hint = "; there is one in " + others[0]
+		if others := l.schema.tablesWith("", key); len(others) == 1 || len(others) == 2 {
+			hint = "; there is one in " + strings.Join(others, " and in ")
 		}
 	}
 	l.report(at, aKey, "%s: there is no such key%s", join(path, key), hint)

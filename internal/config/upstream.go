@@ -54,7 +54,7 @@ func parseUpstream(item string) (*url.URL, error) {
 // private or loopback address is fine where it is written as that.
 func (c *composer) checkUpstream(u *url.URL) error {
 	if u.Scheme == "unix" {
-		if own := "unix:" + u.Path; own == c.c.Listen.HTTP || own == c.c.Listen.Admin {
+		if own := "unix:" + u.Path; own == c.c.Listen.HTTP || own == c.c.Listen.Admin || own == c.c.Listen.Egress {
 			return fmt.Errorf("%q is a listener of Doorward's own: requests would go round in a circle", own)
 		}
 		return nil
@@ -73,7 +73,7 @@ func (c *composer) checkUpstream(u *url.URL) error {
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
-	for _, own := range []string{c.c.Listen.HTTP, c.c.Listen.Admin} {
+	for _, own := range []string{c.c.Listen.HTTP, c.c.Listen.Admin, c.c.Listen.Egress} {
 		if sameListener(own, host, port) {
 			return fmt.Errorf("%q is a listener of Doorward's own: requests would go round in a circle", own)
 		}

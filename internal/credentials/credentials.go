@@ -6,9 +6,18 @@ import (
 	"strings"
 )
 
-// TicketPrefix is how a ticket begins, so that secret scanners know one, and so that none is ever
-// taken for a password and sent to a provider.
-const TicketPrefix = "dw1."
+// How what Doorward itself gives out begins, so that secret scanners know it, and so that none is ever
+// taken for a password, or for somebody else's token, and sent to a provider.
+const (
+	TicketPrefix   = "dw1." // of a session
+	PersonalPrefix = "dwp." // of a personal token
+)
+
+// The schemes of RFC 6750 §2.1 and RFC 9449 §7.1.
+const (
+	SchemeBearer = "Bearer"
+	SchemeDPoP   = "DPoP"
+)
 
 // MaxBasic bounds the credentials of Basic, in bytes: user name, colon and password. No
 // provider takes longer ones.
@@ -16,7 +25,22 @@ const MaxBasic = 2 << 10
 
 // Bearer returns the token of a Bearer header, as it stands there. ok is false for another scheme.
 func Bearer(line string) (token string, ok bool) {
-	return scheme(line, "Bearer")
+	return scheme(line, SchemeBearer)
+}
+
+// DPoP returns the token of a DPoP header (RFC 9449 §7.1). ok is false for another scheme.
+func DPoP(line string) (token string, ok bool) {
+	return scheme(line, SchemeDPoP)
+}
+
+// IsToken reports whether s can be a bearer token at all (b64token, RFC 6750 §2.1, but for where its "=" stand).
+func IsToken(s string) bool {
+	for i := range len(s) {
+		if !inToken(s[i]) && s[i] != '=' {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // Basic decodes a Basic header into buf, or into new memory if that is too small; both results are
@@ -51,21 +75,29 @@ func Basic(line string, buf []byte) (user, password []byte, ok, valid bool) {
 	return plain[:colon], plain[colon+1:], true, true
 }
 
-// IsTicket reports whether a token or a password is meant to be a ticket, valid or not.
+// IsTicket reports whether a token or a password is meant to be one of Doorward's own, a ticket or a personal
+// token, valid or not.
 func IsTicket[T string | []byte](s T) bool {
-	return len(s) >= len(TicketPrefix) && string(s[:len(TicketPrefix)]) == TicketPrefix
+	return hasPrefix(s, TicketPrefix) || hasPrefix(s, PersonalPrefix)
 }
 
-// HoldsTicket reports whether an Authorization header carries a ticket in whatever way: as it stands,
-// of any scheme and in a list, or as user name or password of Basic. Some programs put a token in the place
+// IsPersonal reports whether it is meant to be a personal token.
+func IsPersonal[T string | []byte](s T) bool { return hasPrefix(s, PersonalPrefix) }
+
+func hasPrefix[T string | []byte](s T, prefix string) bool {
+	return len(s) >= len(prefix) && string(s[:len(prefix)]) == prefix
+}
+
+// HoldsTicket reports whether an Authorization header carries a ticket or a personal token in whatever way: as it
+// stands, of any scheme and in a list, or as user name or password of Basic. Some programs put a token in the place
 // of the user name.
 func HoldsTicket(line string) bool {
 	for rest := line; ; {
-		i := strings.Index(rest, TicketPrefix)
+		i := strings.Index(rest, "dw")
 		if i < 0 {
 			break
 		}
-		if i == 0 || !inToken(rest[i-1]) {
+		if IsTicket(rest[i:]) && (i == 0 || !inToken(rest[i-1])) {
 			return true
 		}
 		rest = rest[i+1:]

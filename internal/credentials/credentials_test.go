@@ -53,10 +53,36 @@ func TestATicketIsKnownInWhateverPlace(t *testing.T) {
 		"Bearer dw1.x": true, "bearer  dw1.": true, basic("any:dw1.x"): true, basic(":dw1.x"): true,
 		basic("dw1.x:y"): true, basic("dw1.x:"): true, "Basic dw1.x": true, "Digest dw1.x": true, "dw1.x": true, "Token token=dw1.x": true,
 		"Bearer eyJ, Bearer dw1.x": true, "Bearer a,dw1.x": true, `Digest username="dw1.x"`: true, "Bearer\tdw1.x": true, "Bearer\u00a0dw1.x": true, "Bearer edw1.e, dw1.x": true,
+		"Bearer dwp.x": true, basic("any:dwp.x"): true, basic("dwp.x:"): true, "Bearer eyJ, Bearer dwp.x": true, "DPoP dwp.x": true, "Bearer dw dwp.x": true,
+		"Bearer xdwp.": false, "Bearer dw": false, basic("dwp:dw1"): false,
 		"Bearer eyJ": false, "": false, "Bearer": false, "Bearer xdw1.": false, "Bearer eyJdw1.eyJ-dw1.x": false, basic("xdw1.:ydw1."): false,
 	} {
 		if got := HoldsTicket(line); got != want {
 			t.Errorf("%q: %v", line, got)
+		}
+	}
+}
+
+func TestTheTokenOfBearerAndDPoPIsReadWhateverTheCase(t *testing.T) {
+	for line, want := range map[string]struct{ bearer, dpop string }{
+		"Bearer a": {"a", ""}, "BEARER  a ": {"a", ""}, "bearer\ta": {"a", ""}, "DPoP a": {"", "a"}, "dpop a": {"", "a"}, "DPOP a b": {"", "a b"},
+		"DPoPa": {}, "Bearera": {}, "Basic a": {}, "": {},
+	} {
+		bearer, _ := Bearer(line)
+		dpop, _ := DPoP(line)
+		if bearer != want.bearer || dpop != want.dpop {
+			t.Errorf("%q: %q %q", line, bearer, dpop)
+		}
+	}
+}
+
+func TestATokenHasNoCharactersThatRFC6750DoesNotGiveIt(t *testing.T) {
+	for s, want := range map[string]bool{
+		"eyJ.eyJ.x-_": true, "a+/==": true, "~": true,
+		"": false, "a b": false, "a,b": false, "a\r\nX: y": false, "é": false, "a\"": false, "a;b": false,
+	} {
+		if IsToken(s) != want {
+			t.Errorf("%q: %v", s, !want)
 		}
 	}
 }

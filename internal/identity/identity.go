@@ -29,6 +29,11 @@ type Identity struct {
 	AuthTime time.Time // when the person proved themselves to the provider; zero if not said
 	SID      string    // the provider's own session id (sid claim), "" if not said
 
+	// Session names the session of Doorward that vouches for this identity; "" where none does: a bearer token, a key.
+	// Tokens that are obtained for the identity belong to it, and end with it.
+	Session string
+	Ends    time.Time // when what proves the identity ends at the latest: session, token, key; zero = not known
+
 	Claims *Claims // all claims; never nil for an identity built by a provider
 	Tokens *Tokens // what came with the proof; nil where a caller brought none
 

@@ -51,6 +51,21 @@ var codes = map[string]code{
 		"You are not signed in.",
 		"Sign in to go on.", false,
 	},
+	"invalid_token": {
+		http.StatusUnauthorized, "Token not accepted", caller,
+		"The token that came with this request is not accepted here.",
+		"Get a new token and send the request again. If this happens each time, give the reference to the people who run this site.", false,
+	},
+	"insufficient_scope": {
+		http.StatusForbidden, "The token allows less", caller,
+		"The token that came with this request is good, but not for this.",
+		"Use a token with the scope that is named, if you may have one. Otherwise ask the people who run this site.", false,
+	},
+	"step_up_required": {
+		http.StatusUnauthorized, "One more proof needed", provider,
+		"The identity provider wants to know more of you before this request can go on.",
+		"Sign in again. You may be asked for a second factor.", false,
+	},
 	"access_denied": {
 		http.StatusForbidden, "No access", operator,
 		"You are signed in, but you may not open this page.",
@@ -146,6 +161,11 @@ var codes = map[string]code{
 		"The identity provider and this site do not agree on how people sign in.",
 		"Give the reference to the people who run this site. Trying again will not help before they have changed something.", false,
 	},
+	"overloaded": {
+		http.StatusServiceUnavailable, "Too much at a time", operator,
+		"More is going on at the moment than can be done at a time. The request was not sent.",
+		"Try again in a moment. If this goes on, tell the people who run this site.", true,
+	},
 	"store_unavailable": {
 		http.StatusServiceUnavailable, "Sessions not available now", operator,
 		"Who you are cannot be looked up at the moment. You are not signed out.",
@@ -155,6 +175,11 @@ var codes = map[string]code{
 		http.StatusBadGateway, "No pass for the application", operator,
 		"The application behind this site wants a proof of who you are, and none could be obtained.",
 		"Sign out and in again. If that does not help, give the reference to the people who run this site.", false,
+	},
+	"no_such_target": {
+		http.StatusForbidden, "No way to this address", operator,
+		"Nothing is set up for calls to this address.",
+		"Check the address. If it is right, ask the people who run this application to add it.", false,
 	},
 	"upstream_unreachable": {
 		http.StatusBadGateway, "The application does not answer", application,

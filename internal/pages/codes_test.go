@@ -18,6 +18,7 @@ func TestStatusOfEachSituation(t *testing.T) { // spec-digest §30
 		"wrong_credentials": 401, "attempt_unknown": 404, "login_expired": 410, "body_too_large": 413,
 		"approval_required": 401, "approval_denied": 403, "approval_mismatch": 403, "approval_used": 409, "approval_impossible": 400,
 		"credential_refused": 502, "upstream_unreachable": 502, "upstream_timeout": 504, "internal_error": 500,
+		"invalid_token": 401, "insufficient_scope": 403, "step_up_required": 401, "no_such_target": 403, "overloaded": 503,
 	} {
 		if codes[name].status != status {
 			t.Errorf("%s is %d, not %d", name, codes[name].status, status)
@@ -88,6 +89,14 @@ func TestEachCodeIsUsedAndEachThatIsUsedIsKnown(t *testing.T) {
 		for _, m := range constant.FindAllStringSubmatch(content(t, filepath.Join("../..", dir, "errors.go")), -1) {
 			if _, ok := codes[m[1]]; !ok {
 				t.Errorf("%s returns %s, which is not in codes.go", dir, m[1])
+			}
+		}
+	}
+	for _, dir := range []string{"bearer", "credential", "personal", "tokenapi"} {
+		for _, m := range constant.FindAllStringSubmatch(source(t, filepath.Join("../../flows", dir)), -1) {
+			used[m[1]] = true
+			if _, ok := codes[m[1]]; !ok {
+				t.Errorf("flows/%s returns %s, which is not in codes.go", dir, m[1])
 			}
 		}
 	}

@@ -68,6 +68,8 @@ func (p *Pages) parse() error {
 		{&p.approval, "approval", "waiting.js"},
 		{&p.approved, "approved", "send.js"},
 		{&p.ended, "ended", ""},
+		{&p.tokens, "tokens", ""},
+		{&p.newToken, "new_token", "copy.js"},
 	} {
 		if err := d.to.parse(layout, d.name, d.script); err != nil {
 			return err

@@ -153,7 +153,7 @@ func all(p *Pages) []shown {
 		{"provider_unavailable program", "POST", program, failing(p, down)},
 		{"internal_error program", "GET", program, failing(p, errCause)},
 		{"approval_required program", "POST", program, failing(p, approvalRequired())},
-	}, loginPages(p)...)
+	}, slices.Concat(loginPages(p), tokenPages(p))...)
 }
 
 // approvalRequired is the answer of CONTRACT §5 to a program whose request must be approved.

@@ -67,6 +67,17 @@ func pageWith(p *Pages, s string) map[string]handler {
 			page.Host, page.Label, page.Provider, page.Username, page.Status, page.Notice, page.AskOTP = s, s, s, "alice", 401, s, true
 			p.Password(w, r, page)
 		},
+		"tokens": func(w http.ResponseWriter, r *http.Request) {
+			page := tokenPage(PersonalToken{s, s, s, s, []string{s}, []string{s}, true})
+			page.Host, page.Notice, page.Status = s, s, 400
+			page.Form.Lifetimes, page.Form.Scopes, page.Form.Hosts = []Choice{{"1", s, true, ""}}, []Choice{{"2", s, true, ""}}, []Choice{{"3", s, true, ""}}
+			p.PersonalTokens(w, r, page)
+		},
+		"new token": func(w http.ResponseWriter, r *http.Request) {
+			page := newToken()
+			page.About = PersonalToken{s, s, s, s, []string{s}, []string{s}, true}
+			p.NewPersonalToken(w, r, page)
+		},
 		"host": func(w http.ResponseWriter, r *http.Request) {
 			telemetry.From(w).Host = s
 			p.SignedOut(w, r, "/a")
@@ -205,6 +216,16 @@ func TestP062P065NoLinkLeadsElsewhere(t *testing.T) {
 				page := approvalOf(pending)
 				page.Back, page.Poll, page.Reload, page.Again.Action = to, to, to, to
 				p.Approval(w, r, page)
+			},
+			"tokens": func(w http.ResponseWriter, r *http.Request) {
+				page := tokenPage()
+				page.Origin, page.Action = to, to
+				p.PersonalTokens(w, r, page)
+			},
+			"new token": func(w http.ResponseWriter, r *http.Request) {
+				page := newToken()
+				page.Origin, page.Back = to, to
+				p.NewPersonalToken(w, r, page)
 			},
 			"fragment": func(w http.ResponseWriter, r *http.Request) { p.KeepFragment(w, r, to) },
 		} {

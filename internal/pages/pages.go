@@ -31,6 +31,7 @@ type Pages struct {
 	failed, signIn, signedOut, confirm, fragment                document
 	beginLogin, deviceCode, cibaHint, cibaWait, password, relay document
 	approval, approved, ended                                   document
+	tokens, newToken                                            document
 }
 
 // New parses the embedded templates.

@@ -65,15 +65,19 @@ func isUser(subjects []string) condition {
 	return func(who *identity.Identity) bool { return !who.Machine && want[who.Subject] }
 }
 
-func hasScopes(scopes []string) condition {
-	return func(who *identity.Identity) bool {
-		for _, s := range scopes {
-			if !slices.Contains(who.Scopes, s) {
-				return false
-			}
+func hasScopes(who *identity.Identity, scopes []string) bool {
+	for _, s := range scopes {
+		if !slices.Contains(who.Scopes, s) {
+			return false
 		}
-		return true
 	}
+	return true
+}
+
+// isClient compares what the provider says of whom it gave the token to. A client that is not known is none.
+func isClient(clients []string) condition {
+	want := set(clients)
+	return func(who *identity.Identity) bool { return who.Client != "" && want[who.Client] }
 }
 
 func hasClaim(path string, values []string) condition {

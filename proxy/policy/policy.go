@@ -16,6 +16,7 @@ type Rule struct {
 	Domains []string            // verified address is in one of these domains, exactly
 	Users   []string            // subject is one of these
 	Scopes  []string            // holds all of these
+	Clients []string            // the OAuth client that it was issued to (azp, client_id) is one of these
 	Claims  map[string][]string // dotted claim path → one of these values
 }
 
@@ -32,6 +33,7 @@ const SignedIn = "signed in"
 type rule struct {
 	name       string // "allow[1]"
 	conditions []condition
+	scopes     []string // that are needed besides
 }
 
 type condition func(who *identity.Identity) bool
@@ -46,7 +48,7 @@ func New(rules []Rule) (*Policy, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		p.rules = append(p.rules, rule{name, conditions})
+		p.rules = append(p.rules, rule{name, conditions, slices.Clone(r.Scopes)})
 		words = append(words, text)
 	}
 	p.refusal = "no rule matched: allowed are " + strings.Join(words, "; or ")
@@ -71,13 +73,45 @@ func (p *Policy) Check(who *identity.Identity) (ok bool, rule string) {
 	return false, p.refusal
 }
 
+// Lacks names the scopes with which who would pass: those of the first rule that nothing else keeps them from
+// (RFC 6750 §3.1). None = no scope would help.
+func (p *Policy) Lacks(who *identity.Identity) []string {
+	if who == nil {
+		return nil
+	}
+	for i := range p.rules {
+		if r := &p.rules[i]; len(r.scopes) > 0 && r.holds(who) && !hasScopes(who, r.scopes) {
+			return r.scopes
+		}
+	}
+	return nil
+}
+
+// Scopes lists the scopes that rules name, each once, in their order (RFC 9728 §2).
+func (p *Policy) Scopes() []string {
+	var all []string
+	for _, r := range p.rules {
+		for _, s := range r.scopes {
+			if !slices.Contains(all, s) {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
+}
+
 func (r *rule) allows(who *identity.Identity) bool {
+	return len(r.conditions)+len(r.scopes) > 0 && r.holds(who) && hasScopes(who, r.scopes)
+}
+
+// holds reports whether everything but the scopes is as the rule wants it.
+func (r *rule) holds(who *identity.Identity) bool {
 	for _, holds := range r.conditions {
 		if !holds(who) {
 			return false
 		}
 	}
-	return len(r.conditions) > 0
+	return true
 }
 
 // compile makes a rule's conditions, and its text: groups, domains, scopes and claims by
@@ -92,7 +126,10 @@ func compile(r Rule) (conditions []condition, text string, err error) {
 			err = fmt.Errorf("%s: an empty value would match by accident; remove it", key)
 			return
 		}
-		conditions, words = append(conditions, c), append(words, say)
+		if c != nil {
+			conditions = append(conditions, c)
+		}
+		words = append(words, say)
 	}
 	add("groups", r.Groups, memberOf(r.Groups), "members of "+oneOf(r.Groups))
 	if err = checkEmails(r.Emails); err != nil {
@@ -104,7 +141,8 @@ func compile(r Rule) (conditions []condition, text string, err error) {
 	}
 	add("domains", r.Domains, inDomain(r.Domains), "verified e-mail addresses at "+oneOf(r.Domains))
 	add("users", r.Users, isUser(r.Users), fmt.Sprintf("%d listed user(s)", len(r.Users)))
-	add("scopes", r.Scopes, hasScopes(r.Scopes), "holders of the scope(s) "+strings.Join(r.Scopes, " and "))
+	add("clients", r.Clients, isClient(r.Clients), "callers by way of the client(s) "+oneOf(r.Clients))
+	add("scopes", r.Scopes, nil, "holders of the scope(s) "+strings.Join(r.Scopes, " and "))
 	for _, path := range slices.Sorted(maps.Keys(r.Claims)) {
 		if path == "" || len(r.Claims[path]) == 0 {
 			return nil, "", fmt.Errorf("claims.%s: a claim needs a name and at least one value", path)
@@ -114,8 +152,8 @@ func compile(r Rule) (conditions []condition, text string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if len(conditions) == 0 {
-		return nil, "", fmt.Errorf("the table is empty and would let everybody pass; name groups, emails, domains, users, scopes or claims")
+	if len(words) == 0 {
+		return nil, "", fmt.Errorf("the table is empty and would let everybody pass; name groups, emails, domains, users, scopes, clients or claims")
 	}
 	return conditions, strings.Join(words, ", who are also "), nil
 }

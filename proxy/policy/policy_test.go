@@ -9,7 +9,7 @@ import (
 
 func alice() *identity.Identity {
 	return &identity.Identity{
-		Issuer: "https://idp.test", Subject: "alice", Provider: "corp", Login: "staff",
+		Issuer: "https://idp.test", Subject: "alice", Provider: "corp", Login: "staff", Client: "shop",
 		Email: "Alice@Example.com", EmailVerified: true, Groups: []string{"staff", "everyone"}, Scopes: []string{"openid", "orders.read"},
 		Claims: identity.NewClaims([]byte(`{"department":"sales","realm_access":{"roles":["reader","writer"]},"level":3,"admin":true,"empty":[""],"none":null}`)),
 	}
@@ -39,6 +39,9 @@ func TestRulesOfOneTableAllHoldAndTablesAreAlternatives(t *testing.T) {
 		"email, other case":    {[]Rule{{Emails: []string{"aLICE@eXAMPLE.COM"}}}, true, "allow[0]"},
 		"all scopes":           {[]Rule{{Scopes: []string{"openid", "orders.read"}}}, true, "allow[0]"},
 		"not all scopes":       {[]Rule{{Scopes: []string{"openid", "orders.write"}}}, false, ""},
+		"client":               {[]Rule{{Clients: []string{"web", "shop"}}}, true, "allow[0]"},
+		"other client":         {[]Rule{{Clients: []string{"Shop", "alice"}}}, false, ""},
+		"client and scope":     {[]Rule{{Clients: []string{"shop"}, Scopes: []string{"admin"}}}, false, ""},
 		"claim":                {[]Rule{{Claims: map[string][]string{"department": {"it", "sales"}}}}, true, "allow[0]"},
 		"nested claim":         {[]Rule{{Claims: map[string][]string{"realm_access.roles": {"writer"}}}}, true, "allow[0]"},
 		"number and boolean":   {[]Rule{{Claims: map[string][]string{"level": {"3"}, "admin": {"true"}}}}, true, "allow[0]"},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ type Input struct {
 	Path   string // decoded once
 	Query  string // as it came, without "?"; parsed where an expression asks for it
 	Header map[string][]string
+	Secret []string   // names of headers, beside those that always are, that hold one: there are none of these
 	IP     netip.Addr // the zero Addr if there is none
 	Time   time.Time
 	Form   map[string]string // each name once
@@ -186,8 +188,11 @@ func (r request) field(name string) (any, error) {
 func (in *Input) header() map[string][]string {
 	h := make(map[string][]string, len(in.Header))
 	for name, values := range in.Header {
+		if slices.Contains(in.Secret, name) {
+			continue
+		}
 		switch name = strings.ToLower(name); name {
-		case "cookie", "authorization", "proxy-authorization":
+		case "cookie", "authorization", "proxy-authorization", "dpop":
 		default:
 			h[name] = values
 		}

@@ -104,7 +104,10 @@ func Standard(redirectURIs ...string) idp.Config {
 func Every(redirectURIs ...string) idp.Config {
 	config := Standard(redirectURIs...)
 	client := &config.Clients[0]
-	client.Grants = []string{"authorization_code", "refresh_token", "password", idp.GrantDevice, idp.GrantCIBA}
+	client.Grants = []string{
+		"authorization_code", "refresh_token", "password", idp.GrantDevice, idp.GrantCIBA,
+		"client_credentials", idp.GrantTokenExchange, idp.GrantJWTBearer,
+	}
 	client.ResponseTypes = []string{
 		idp.ResponseTypeCode, idp.ResponseTypeIDToken, idp.ResponseTypeIDTokenToken, idp.ResponseTypeToken,
 		idp.ResponseTypeCodeIDToken, idp.ResponseTypeCodeToken, idp.ResponseTypeCodeIDTokenToken,

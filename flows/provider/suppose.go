@@ -1,0 +1,64 @@
+package provider
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+
+	"github.com/doorward/doorward/internal/identity"
+	"github.com/doorward/doorward/internal/secret"
+)
+
+// Suppose makes the identity that these claims would be if a token of this provider held them. Nothing proves it: it is
+// for `doorward explain`, and never for a request. tokens may be nil. A missing iss is the provider's.
+func (c *Client) Suppose(claims []byte, login string, tokens *identity.Tokens) (*identity.Identity, error) {
+	o, err := parseObject(claims)
+	if err != nil {
+		return nil, fail(Misbehaved, "bad_claims", "the claims: %v", err)
+	}
+	if o.text("sub") == "" {
+		return nil, fail(Misbehaved, "bad_subject", "the claims have no sub")
+	}
+	who, err := c.identity(o, login, tokens)
+	if err != nil {
+		return nil, err
+	}
+	if scopes := scopesOf(o); scopes != nil {
+		who.Scopes = scopes
+	}
+	who.Client = clientOf(o)
+	who.Machine = machine(o, who.Client)
+	return who, nil
+}
+
+// IssuerIn reads iss of a JSON object of claims; "" if there is none.
+func IssuerIn(claims []byte) (string, error) {
+	o, err := parseObject(claims)
+	if err != nil {
+		return "", fmt.Errorf("this is no JSON object of claims: %w", err)
+	}
+	return o.str("iss")
+}
+
+// ClaimsShown lists those claims of a token that tell what it is good for, as lines for a person. It believes nothing and
+// shows nothing of a token that is no JWT.
+func ClaimsShown(token secret.String) (lines []string) {
+	parts := strings.Split(token.Reveal(), ".")
+	if len(parts) != 3 {
+		return []string{"it is opaque to us"}
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return []string{"it is opaque to us"}
+	}
+	o, err := parseObject(payload)
+	if err != nil {
+		return []string{"it is opaque to us"}
+	}
+	for _, name := range []string{"iss", "sub", "aud", "azp", "client_id", "scope", "scp", "act", "cnf", "exp"} {
+		if o.has(name) {
+			lines = append(lines, name+" = "+shown(string(o[name])))
+		}
+	}
+	return lines
+}
