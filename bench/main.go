@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/doorward/doorward/demo/idp"
 )
 
 type options struct {
@@ -20,6 +22,9 @@ type options struct {
 	compare     string
 	waiting     int
 	polled      bool
+	crowd       int
+	memory      bool
+	identities  int
 }
 
 func main() {
@@ -32,9 +37,13 @@ func main() {
 	flag.IntVar(&o.connections, "connections", 32, "keep-alive connections of the client")
 	flag.StringVar(&o.binary, "doorward", "", "binary to measure; built from this tree if empty")
 	flag.StringVar(&o.store, "store", "memory", "sessions.store of the gateway: memory, bolt or cookie")
-	flag.StringVar(&o.compare, "compare", "bare", "bare: rp-inject and doorward; basic: a cookie session and HTTP Basic; waiting: nobody waits and many do")
+	flag.StringVar(&o.compare, "compare", "bare", "bare: rp-inject and doorward; basic: a cookie session and HTTP Basic; waiting: nobody waits and many do; "+
+		"bearer, exchange, credentials: rp-inject and doorward with a checked bearer token, an exchanged token, a token of its own by the egress listener")
 	flag.IntVar(&o.waiting, "waiting", 10_000, "with -compare waiting: device sign-ins under way")
 	flag.BoolVar(&o.polled, "polled", false, "with -compare waiting: each of them is polled every five seconds, as a page does")
+	flag.IntVar(&o.crowd, "crowd", 0, "measure nothing: send so many requests at once for which a token is missing, and count the calls at the provider (1000)")
+	flag.BoolVar(&o.memory, "memory", false, "measure what exchanged tokens take on the heap, instead of processor time")
+	flag.IntVar(&o.identities, "identities", 100_000, "with -memory: whose tokens, for 3 audiences each")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -45,6 +54,16 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
+	switch {
+	case o.memory:
+		return measureMemory(ctx, os.Stdout, o.identities)
+	case o.crowd > 0:
+		return runCrowd(ctx, o)
+	}
+	return compare(ctx, o)
+}
+
+func compare(ctx context.Context, o options) error {
 	if runtime.NumCPU() < 2 {
 		return fmt.Errorf("two processors are needed: one for client and upstream, one for the gateway")
 	}
@@ -56,8 +75,6 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer s.close()
-	fmt.Printf("%s, store %s, token of %d bytes, answer of %d bytes, %d connections, %d pairs of %s\n\n",
-		runtime.Version(), o.store, len(s.token), answerSize, o.connections, o.pairs, o.window)
 	before, err := residentMemory(s.doorward.pid())
 	if err != nil {
 		return err
@@ -66,9 +83,15 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	fmt.Printf("%s, store %s, token of %d bytes, answer of %d bytes, %d connections, %d pairs of %s\n\n",
+		runtime.Version(), o.store, len(c.token), answerSize, o.connections, o.pairs, o.window)
+	asked := s.idp.Count(idp.Token)
 	first, second, err := s.measure(ctx, c)
 	if err != nil {
 		return err
+	}
+	if n := s.idp.Count(idp.Token) - asked; n > 0 && c.cached {
+		return fmt.Errorf("the provider was asked for %d tokens while cached ones were measured", n)
 	}
 	c.report(os.Stdout, first, second)
 	after, err := residentMemory(s.doorward.pid())
@@ -82,21 +105,29 @@ func run(ctx context.Context, o options) error {
 // comparison is two targets that take turns, and what is claimed of them.
 type comparison struct {
 	first, second *target
+	token         string // that reaches the upstream
 	what          string // the figure that the goal is about
 	figure        func(sample) float64
 	goal          float64 // at most, as a ratio of the second to the first
+	cached        bool    // nothing is asked of the provider meanwhile, or the figures are of something else
 }
 
 func (s *stage) comparison(ctx context.Context) (comparison, error) {
 	switch s.options.compare {
 	case "bare":
-		return comparison{s.bareTarget(), s.ourTarget(), "CPU per request", micros, 1.10}, nil
+		return s.bareComparison(ctx)
 	case "basic":
-		return comparison{s.ourTarget(), s.basicTarget(), "CPU per request", micros, 1.15}, nil
+		return comparison{first: s.ourTarget(), second: s.basicTarget(), token: s.token, what: "CPU per request", figure: micros, goal: 1.15}, nil
 	case "waiting":
 		return s.waitingComparison(ctx)
+	case compareBearer:
+		return s.bearerComparison(ctx)
+	case compareExchange:
+		return s.exchangeComparison(ctx)
+	case compareCredentials:
+		return s.credentialsComparison(ctx)
 	}
-	return comparison{}, fmt.Errorf("-compare %q: there are bare, basic and waiting", s.options.compare)
+	return comparison{}, fmt.Errorf("-compare %q: there are bare, basic, waiting, bearer, exchange and credentials", s.options.compare)
 }
 
 // measure takes the pairs: which of the two goes first alternates, so that neither drift

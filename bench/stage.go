@@ -22,11 +22,12 @@ type stage struct {
 	dir      string
 	upstream string
 	issuer   string
+	idp      *idp.Server
+	gate     gate
 	origin   string // of doorward
-	bare     *child
 	doorward *child
-	bareAt   string
 	ourAt    string
+	egressAt string // where its applications call, in comparisons that have any
 	cookie   string
 	token    string
 	closers  []func()
@@ -59,6 +60,9 @@ func newStage(ctx context.Context, o options) (s *stage, err error) {
 	if s.ourAt, err = freeAddress(); err != nil {
 		return nil, err
 	}
+	if s.egressAt, err = freeAddress(); err != nil {
+		return nil, err
+	}
 	s.origin = "http://localhost" + s.ourAt[strings.LastIndexByte(s.ourAt, ':'):]
 	if s.issuer, err = s.serve(s.provider); err != nil {
 		return nil, err
@@ -69,7 +73,7 @@ func newStage(ctx context.Context, o options) (s *stage, err error) {
 	if s.cookie, s.token, err = signIn(ctx, s.origin, s.ourAt); err != nil {
 		return nil, fmt.Errorf("signing in: %w", err)
 	}
-	return s, s.startBare(ctx)
+	return s, nil
 }
 
 // serve runs a handler on a loopback port of its own and returns its URL.
@@ -89,68 +93,6 @@ func (s *stage) serve(handler func(url string) (http.Handler, error)) (string, e
 	return url, nil
 }
 
-// filler makes the access token as long as those of the measurements in the project's history, 1.4 KB.
-const filler = 700
-
-func (s *stage) provider(url string) (http.Handler, error) {
-	return idp.New(idp.Config{
-		Issuer:              url,
-		AccessTokenLifetime: 10 * time.Hour, // nothing is refreshed while it is measured
-		Clients: []idp.Client{{
-			ID: "doorward", Secret: "bench", SkipConsent: true,
-			RedirectURIs: []string{s.origin + "/oauth2/callback"},
-			Audience:     []string{"doorward", "https://api.example.com/" + strings.Repeat("a", filler)},
-			Grants:       []string{"authorization_code", "refresh_token", "password", idp.GrantDevice},
-		}},
-		DeviceCodeLifetime: time.Hour,
-		Users:              []idp.User{{Username: "alice", Password: "alice", Email: "alice@example.com", EmailVerified: true, Groups: []string{"staff", "engineering", "on-call"}}},
-	})
-}
-
-const configuration = `state_dir = %q
-[listen]
-http = %q
-admin = "127.0.0.1:0"
-trusted_proxies = ["127.0.0.0/8"]
-[sessions]
-store = %q
-%s
-[provider.bench]
-issuer = %q
-client_id = "doorward"
-client_secret = "bench"
-scopes = ["openid", "profile", "email", "groups"]
-[login.staff]
-flow = "authorization_code"
-[login.legacy]
-flow = "password"
-[login.tv]
-flow = "device"
-[[route]]
-name = "app"
-host = %[6]q
-upstream = [%[7]q]
-login = ["staff"]
-allow = [{ groups = ["staff"] }]
-credential = "session"
-[[route]]
-name = "git"
-host = %[6]q
-path = "/git"
-strip_prefix = true
-upstream = [%[7]q]
-login = ["legacy"]
-accept = ["basic"]
-allow = [{ groups = ["staff"] }]
-credential = "session"
-[[route]]
-name = "tv"
-host = %[6]q
-path = "/tv"
-upstream = [%[7]q]
-login = ["tv"]
-`
-
 // startDoorward runs a gateway that listens at an address and keeps its state by itself.
 func (s *stage) startDoorward(ctx context.Context, at, name string) (*child, error) {
 	binary := s.options.binary
@@ -169,6 +111,8 @@ func (s *stage) startDoorward(ctx context.Context, at, name string) (*child, err
 	}
 	file := filepath.Join(s.dir, name+".toml")
 	text := fmt.Sprintf(configuration, filepath.Join(s.dir, name), at, s.options.store, keys, s.issuer, s.origin, s.upstream)
+	listen, tables := s.machines()
+	text = strings.Replace(text, "[listen]\n", "[listen]\n"+listen, 1) + tables
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -187,27 +131,32 @@ func (s *stage) startDoorward(ctx context.Context, at, name string) (*child, err
 	return c, err
 }
 
-func (s *stage) startBare(ctx context.Context) (err error) {
-	if s.bareAt, err = freeAddress(); err != nil {
-		return err
+// bareTarget starts rp-inject, which injects this token, and asks it what the other one is asked.
+func (s *stage) bareTarget(ctx context.Context, token string, request []byte) (*target, error) {
+	at, err := freeAddress()
+	if err != nil {
+		return nil, err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := os.Setenv("BENCH_TOKEN", s.token); err != nil {
-		return err
+	if err := os.Setenv("BENCH_TOKEN", token); err != nil {
+		return nil, err
 	}
-	s.bare, err = startChild(ctx, exec.Command(self, roleBare, s.bareAt, s.upstream), 1, func() bool { return listens(s.bareAt) })
-	if err == nil {
-		s.closers = append(s.closers, s.bare.stop)
+	c, err := startChild(ctx, exec.Command(self, roleBare, at, s.upstream), 1, func() bool { return listens(at) })
+	if err != nil {
+		return nil, err
 	}
-	return err
+	s.closers = append(s.closers, c.stop)
+	return &target{name: "rp-inject", pid: c.pid(), address: at, request: request, size: answerSize}, nil
 }
 
-// Both targets get the very same request, the cookie included.
-func (s *stage) bareTarget() *target {
-	return s.target("rp-inject", s.bare.pid(), s.bareAt, "", "Cookie: "+s.cookie)
+// bareComparison gives both the very same request, the cookie included.
+func (s *stage) bareComparison(ctx context.Context) (comparison, error) {
+	ours := s.ourTarget()
+	bare, err := s.bareTarget(ctx, s.token, ours.request)
+	return comparison{first: bare, second: ours, token: s.token, what: "CPU per request", figure: micros, goal: 1.10}, err
 }
 
 func (s *stage) ourTarget() *target {
@@ -222,12 +171,15 @@ func (s *stage) basicTarget() *target {
 }
 
 func (s *stage) target(name string, pid int, address, prefix, proof string) *target {
-	request := "GET " + prefix + "/reports/2026?page=7 HTTP/1.1\r\nHost: " + strings.TrimPrefix(s.origin, "http://") + "\r\n" +
+	request := "GET " + prefix + "/reports/2026?page=7 HTTP/1.1\r\nHost: " + s.host() + "\r\n" +
 		"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36\r\n" +
 		"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Language: en\r\n" +
 		"Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n" + proof + "\r\n\r\n"
 	return &target{name: name, pid: pid, address: address, request: []byte(request), size: answerSize}
 }
+
+// host is doorward's, as it stands in requests.
+func (s *stage) host() string { return strings.TrimPrefix(s.origin, "http://") }
 
 func freeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -54,7 +54,7 @@ func (s *stage) waitingComparison(ctx context.Context) (comparison, error) {
 		first.pause, second.pause = spare, spare
 		s.poll(ctx, at, crowd)
 	}
-	return comparison{first, second, "p50", p50Millis, 1.05}, nil
+	return comparison{first: first, second: second, token: s.token, what: "p50", figure: p50Millis, goal: 1.05}, nil
 }
 
 // gather begins the waiting sign-ins, each from another address, and returns their cookies.

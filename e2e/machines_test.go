@@ -76,17 +76,17 @@ func machine(id string) map[string]any {
 	}
 }
 
-// answered is what a program gets.
-type answered struct {
+// reply is what a program gets.
+type reply struct {
 	Status int
 	Header http.Header
 	Body   string
 }
 
-func (a answered) challenge() string { return strings.Join(a.Header.Values("WWW-Authenticate"), " | ") }
+func (a reply) challenge() string { return strings.Join(a.Header.Values("WWW-Authenticate"), " | ") }
 
 // json is the body as an object.
-func (a answered) json(t *testing.T) (object map[string]any) {
+func (a reply) json(t *testing.T) (object map[string]any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(a.Body), &object); err != nil {
 		t.Fatalf("%d %q is no JSON object: %v", a.Status, a.Body, err)
@@ -96,7 +96,7 @@ func (a answered) json(t *testing.T) (object map[string]any) {
 
 // call sends a GET, or with a form a POST, as a program does: no cookies, no redirects. headers are
 // names and values in turn.
-func call(t *testing.T, to string, form url.Values, headers ...string) answered {
+func call(t *testing.T, to string, form url.Values, headers ...string) reply {
 	t.Helper()
 	method, body := http.MethodGet, io.Reader(http.NoBody)
 	if form != nil {
@@ -115,7 +115,7 @@ func call(t *testing.T, to string, form url.Values, headers ...string) answered 
 	return roundTrip(t, r)
 }
 
-func roundTrip(t *testing.T, r *http.Request) answered {
+func roundTrip(t *testing.T, r *http.Request) reply {
 	t.Helper()
 	res, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
@@ -126,7 +126,7 @@ func roundTrip(t *testing.T, r *http.Request) answered {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answered{res.StatusCode, res.Header, string(text)}
+	return reply{res.StatusCode, res.Header, string(text)}
 }
 
 // token is what a client gets for itself at the provider, for this resource. headers are as for call.

@@ -21,7 +21,7 @@ func (t *egressTarget) identify(w http.ResponseWriter, c *call) (*identity.Ident
 	if len(lines) == 1 {
 		token, scheme = inAuthorization(lines[0])
 	}
-	if token == "" || !visible(token) {
+	if !credentials.IsToken(token) {
 		nothing := credentials.Refusal{}
 		return nil, &pages.Error{
 			Code: codeLoginRequired, Challenge: []string{nothing.Challenge(c.authority)},

@@ -26,7 +26,7 @@ import (
 type graph struct {
 	config  *config.Config
 	handler http.Handler
-	egress  http.Handler // nil without an [[egress]]
+	egress  *proxy.Egress // nil without an [[egress]]
 	gateway *proxy.Gateway
 	pages   *pages.Pages
 

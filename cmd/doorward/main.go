@@ -67,7 +67,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(serveCommand(), checkCommand(), demoCommand(), loginCommand(), logoutCommand(), tokenCommand(), hashCommand(), healthcheckCommand(), versionCommand())
+	root.AddCommand(serveCommand(), checkCommand(), explainCommand(), demoCommand(), loginCommand(), logoutCommand(), tokenCommand(), hashCommand(), healthcheckCommand(), versionCommand())
 	return root
 }
 

@@ -2,6 +2,7 @@ package credential
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -184,6 +185,44 @@ func TestATokenWithoutAnEndLivesAMinute(t *testing.T) {
 		time.Sleep(15 * time.Second)
 		if token(t, s, nil); p.asked.Load() < 2 {
 			t.Error("CC-3: it lives longer")
+		}
+	})
+}
+
+func TestAProvidersClockMayBeBehindAsFarAsEverywhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		behind := 30 * time.Second
+		p := &stub{life: 30 * time.Second}
+		p.ask = func(context.Context, int64, string) (*provider.Response, error) {
+			body := fmt.Sprintf(`{"exp":%d}`, time.Now().Add(p.life-behind).Unix())
+			return p.response("h." + base64.RawURLEncoding.EncodeToString([]byte(body)) + ".s"), nil
+		}
+		s := over(t, p, nil, backup).Source("backup")
+		token(t, s, nil)
+		time.Sleep(15 * time.Second)
+		if token(t, s, nil); p.asked.Load() != 1 {
+			t.Error("it is not cached")
+		}
+		behind = 5 * time.Minute
+		_, err := s.Fresh(t.Context(), nil)
+		if e := wantPage(t, err, codeRefused); !strings.Contains(e.Err.Error(), "clocks") {
+			t.Error(err)
+		}
+	})
+}
+
+func TestNothingIsMadeForASessionThatHasJustEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := over(t, &stub{}, nil, Config{Name: "signed", Flow: "assertion", Audience: []string{"x"}}).Source("signed")
+		alice := somebody("alice")
+		alice.Ends = time.Now()
+		if c, err := s.Token(t.Context(), alice); c != nil || err == nil {
+			t.Error("an assertion outlives the session")
+		}
+		if c, err := s.Token(t.Context(), &identity.Identity{Issuer: corp, Subject: "a", Ends: time.Now()}); c != nil {
+			t.Error("an assertion outlives the token")
+		} else {
+			wantRefusal(t, err, "invalid_token")
 		}
 	})
 }

@@ -93,7 +93,7 @@ func foreign(s *Source, who *identity.Identity) error {
 // Bearer must send another.
 func ended(s *Source, who *identity.Identity, what string) error {
 	cause := s.named(fmt.Errorf("the caller's %s has expired", what))
-	if who.Session == "" {
+	if who != nil && who.Session == "" {
 		return &credentials.Refusal{Word: credentials.InvalidToken, Description: "The token has expired", Cause: cause}
 	}
 	return &pages.Error{

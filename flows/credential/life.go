@@ -15,6 +15,7 @@ import (
 
 const (
 	unknownLife = time.Minute      // of a token that says nothing about its end (CC-3)
+	leeway      = time.Minute      // by which a provider's clock may be wrong, as with every other token
 	mostSkew    = 10 * time.Second // by which a token is dropped before its end: clocks differ, and requests travel
 	mostLead    = 5 * time.Minute  // by which a renewal comes before the end
 	leastPause  = 10 * time.Second // between two renewals of the same token, if its life allows
@@ -34,12 +35,16 @@ type grant struct {
 }
 
 // bound sets when the grant ends: exp and expires_in of the answer, the end of what it was made from, the end of the
-// session, whichever is first. It reports false if that has passed.
+// session, whichever is first. A token that has ended when it comes is an error of its provider.
 func (g *grant) bound(now time.Time) error {
 	if g.tokens.ReceivedAt.IsZero() {
 		g.tokens.ReceivedAt = now
 	}
-	own := earliest(g.tokens.Expiry, jwtEnd(g.tokens.AccessToken), g.until)
+	exp := jwtEnd(g.tokens.AccessToken)
+	if !g.tokens.Expiry.IsZero() && !exp.After(now) && now.Sub(exp) < leeway { // the provider's clock is behind; expires_in knows none
+		exp = time.Time{}
+	}
+	own := earliest(g.tokens.Expiry, exp, g.until)
 	if own.IsZero() {
 		own = g.tokens.ReceivedAt.Add(unknownLife)
 	}

@@ -90,6 +90,9 @@ func (s *Source) keep(a attempt, g *grant, old *entry) (*entry, error) {
 	if err := g.bound(now); err != nil {
 		return nil, err
 	}
+	if !g.ends.After(now) { // while we were asking
+		return nil, ended(s, a.who, "session")
+	}
 	c, ok := s.place.credential(s.name, onlyAccess(g.tokens))
 	if !ok {
 		return nil, &provider.Error{Kind: provider.Misbehaved, Code: "bad_response", Detail: "the token that came holds bytes that cannot stand in " + s.place.header}
@@ -101,7 +104,9 @@ func (s *Source) keep(a attempt, g *grant, old *entry) (*entry, error) {
 	if old != nil && old.rejected.Load() {
 		e.forced = now.UnixNano()
 	}
-	s.set.cache.put(a.handle.key, e)
+	if e.alive() { // else one that was asked for later may be there
+		s.set.cache.put(a.handle.key, e)
+	}
 	s.set.refused.drop(a.handle.key)
 	return e, nil
 }

@@ -93,6 +93,10 @@ func (s *Source) individual() bool {
 // Name is that of the [credential.NAME].
 func (s *Source) Name() string { return s.name }
 
+// Place is where its tokens go: the canonical name of a header, or "Cookie" and the name of the cookie. What a caller
+// itself sends there must never pass for it.
+func (s *Source) Place() (header, cookie string) { return s.place.header, s.conf.Cookie }
+
 // Personal reports whether a token is obtained for whoever calls, so that an anonymous request can get none. An assertion
 // is about the caller, but speaks for an anonymous one too, in the credential's own name.
 func (s *Source) Personal() bool { return s.flow.personal(s) }

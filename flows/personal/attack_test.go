@@ -190,6 +190,48 @@ func TestWhatIsNoTokenIsNobody(t *testing.T) {
 	})
 }
 
+// Whoever watches their list sees a token of somebody who has got hold of their session before that one has it, and revokes
+// it there and then.
+func TestATokenThatIsRevokedWhileItIsMadeNeverCounts(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		thief, owner := w.signedIn("alice", git), w.signedIn("alice", git)
+		revoke := func(key string) {
+			id, ok := strings.CutPrefix(key, tokenKeys)
+			if !ok {
+				return
+			}
+			if p := owner.Fetch(t, "", "POST", git+"/oauth2/tokens", url.Values{"revoke": {id}}); p.Status != 204 {
+				t.Errorf("%d %s", p.Status, p.Body)
+			}
+		}
+		w.store.before.Store(&revoke)
+		p := thief.Fetch(t, "", "POST", git+"/oauth2/tokens", named("thief's"))
+		w.store.before.Store(nil)
+		if tok := decoded[shown](t, p.Body).Token; tok != "" {
+			w.expect(tok, git, 401, "nobody")
+		}
+		if list := w.list(owner, git); len(list) != 0 {
+			t.Errorf("%+v", list)
+		}
+	})
+}
+
+func TestNobodyCanMakeATokenWhoseNameIsNotSeen(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		b := w.signedIn("alice", git)
+		for _, name := range []string{"\u3164", "\u115f\u1160", "\uffa0", "\u2800\u2800", "\u0301", "\ufe0f", "\u034f\u180b", "\U000e0100", "...", "\u3164-\u3164"} {
+			if p := b.Fetch(t, "", "POST", git+"/oauth2/tokens", named(name)); p.Status != 400 {
+				t.Errorf("%+q: %d", name, p.Status)
+			}
+		}
+		for _, name := range []string{"ci", "7", "ключ", "鍵", "مفتاح", "e\u0301", "<script>alert(1)</script>", "🔑 1"} {
+			w.mint(b, git, named(name))
+		}
+	})
+}
+
 func TestAStolenRecordUnderAnotherTokenOpensNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -242,6 +242,7 @@ type frailStore struct {
 	gets   atomic.Int64
 	after  atomic.Pointer[func(keys []string)]
 	noLive atomic.Bool // what requests are judged by cannot be written
+	before atomic.Pointer[func(key string)] // a write
 }
 
 var errDown = fmt.Errorf("test: %w", store.ErrUnavailable)
@@ -259,6 +260,9 @@ func (s *frailStore) Get(ctx context.Context, keys ...string) ([]store.Item, err
 }
 
 func (s *frailStore) Put(ctx context.Context, key string, value []byte, ttl time.Duration, index ...string) error {
+	if f := s.before.Load(); f != nil {
+		(*f)(key)
+	}
 	if s.down.Load() || s.noLive.Load() && strings.HasPrefix(key, tokenKeys) {
 		return errDown
 	}

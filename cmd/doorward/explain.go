@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/doorward/doorward/flows/credential"
+	"github.com/doorward/doorward/flows/provider"
+	"github.com/doorward/doorward/internal/config"
+	"github.com/doorward/doorward/internal/identity"
+	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/proxy"
+)
+
+// explainOptions are the flags of explain.
+type explainOptions struct {
+	config  config.Options
+	method  string
+	as      string // file of claims; "" = nobody, "-" = standard input
+	login   string
+	subject string // file of the caller's token
+	live    bool
+}
+
+func explainCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "explain URL",
+		Short: "Say what would become of a request: route, rule, credential and token request",
+		Long: "Take a request through the configuration without sending anything: which route it meets, whether the\n" +
+			"caller may pass and by which rule, what goes upstream, and the exact token request that would be made.\n" +
+			"Secrets are never shown.\n\n" +
+			"--as names a file with the caller's claims as JSON, as an ID token or access token has them; without it,\n" +
+			"nobody is signed in. An address of an [[egress]] is explained, too: http://127.0.0.1:4182/NAME/path.\n\n" +
+			"With --live the token request is made. For an exchange, --subject-token names a file with the caller's token.",
+		Example: "  doorward explain https://app.example.com/orders --as claims.json\n" +
+			"  echo '{\"sub\":\"alice\",\"groups\":[\"staff\"]}' | doorward explain https://app.example.com/ --as -",
+		Args: cobra.ExactArgs(1),
+	}
+	o := explainOptions{}
+	options := source(cmd)
+	cmd.Flags().StringVarP(&o.method, "method", "X", http.MethodGet, "method of the request")
+	cmd.Flags().StringVar(&o.as, "as", "", "file with the caller's claims as a JSON object; - reads standard input")
+	cmd.Flags().StringVar(&o.login, "login", "", "name of the login that made the caller's session (default: one that the route takes)")
+	cmd.Flags().StringVar(&o.subject, "subject-token", "", "file with the caller's own token, for --live")
+	cmd.Flags().BoolVar(&o.live, "live", false, "make the token request")
+	cmd.RunE = runs(func(cmd *cobra.Command, args []string) error {
+		o.config = *options
+		return explainRequest(cmd.Context(), o, args[0], cmd.InOrStdin(), cmd.OutOrStdout())
+	})
+	return cmd
+}
+
+// explainRequest wires everything together as serve does, over stores that end with it.
+func explainRequest(ctx context.Context, o explainOptions, target string, in io.Reader, out io.Writer) error {
+	c, err := config.Load(o.config)
+	if err != nil {
+		return err
+	}
+	st := scratch(c)
+	defer st.close()
+	g, err := build(c, st, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	who, err := o.caller(g, in)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s %s\n", o.method, target)
+	e, err := g.explained(o, target, who)
+	if err != nil {
+		return err
+	}
+	printExplanation(out, e, who)
+	if e.Answer != "" || e.Own || !e.Allowed {
+		return nil
+	}
+	return explainCredential(ctx, o, out, e, who)
+}
+
+// explained asks the side that the URL belongs to.
+func (g *graph) explained(o explainOptions, target string, who *identity.Identity) (*proxy.Explanation, error) {
+	if g.egress != nil {
+		if e, ok, err := g.egress.Explain(o.method, target, who); ok || err != nil {
+			return e, err
+		}
+	}
+	if g.gateway == nil {
+		return nil, fmt.Errorf("%s is no address of an [[egress]], and there is no [[route]]", target)
+	}
+	return g.gateway.Explain(o.method, target, who)
+}
+
+// caller is the identity that --as describes, made by the same rules as one that a provider proves; nil = nobody.
+func (o explainOptions) caller(g *graph, in io.Reader) (*identity.Identity, error) {
+	if o.as == "" {
+		return nil, nil
+	}
+	claims, err := readInput(o.as, in)
+	if err != nil {
+		return nil, err
+	}
+	tokens := &identity.Tokens{AccessToken: secret.New("not-a-real-token"), IDToken: secret.New("not-a-real-token"), TokenType: "Bearer"}
+	if o.subject != "" {
+		token, err := readInput(o.subject, in)
+		if err != nil {
+			return nil, err
+		}
+		t := secret.New(strings.TrimSpace(string(token)))
+		tokens.AccessToken, tokens.IDToken = t, t
+	} else if o.live {
+		tokens = nil
+	}
+	client, err := g.vouching(claims)
+	if err != nil {
+		return nil, err
+	}
+	who, err := client.Suppose(claims, o.login, tokens)
+	if err != nil {
+		return nil, fmt.Errorf("--as %s: %w", o.as, err)
+	}
+	return who, nil
+}
+
+// vouching is the provider that the claims name by iss, or the only one.
+func (g *graph) vouching(claims []byte) (*provider.Client, error) {
+	issuer, err := provider.IssuerIn(claims)
+	if err != nil {
+		return nil, fmt.Errorf("--as: %w", err)
+	}
+	for _, p := range g.providers {
+		if p.Issuer() == issuer || issuer == "" && len(g.providers) == 1 {
+			return p, nil
+		}
+	}
+	if issuer == "" {
+		return nil, errors.New("--as: there are several providers; name one by the claim iss")
+	}
+	return nil, fmt.Errorf("--as: no provider has the issuer %q", issuer)
+}
+
+func readInput(path string, in io.Reader) ([]byte, error) {
+	const most = 1 << 20
+	if path == "-" {
+		return io.ReadAll(io.LimitReader(in, most))
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, most))
+}
+
+func printExplanation(out io.Writer, e *proxy.Explanation, who *identity.Identity) {
+	columns(out, func(w io.Writer) {
+		line := func(name, format string, args ...any) {
+			fmt.Fprintf(w, "  %s\t%s\n", name, fmt.Sprintf(format, args...))
+		}
+		switch {
+		case e.Answer != "":
+			line("answer", "%s: %s", e.Answer, e.Detail)
+			return
+		case e.Own:
+			line("route", "none: this is an endpoint of Doorward's own")
+			return
+		}
+		line("route", "%s", e.Route)
+		line("caller", "%s", callerWords(who))
+		switch {
+		case e.Allowed:
+			line("rule", "%s: may pass", e.Rule)
+		case who == nil:
+			line("rule", "nobody is signed in: a browser is sent to sign in, a program gets 401")
+			return
+		default:
+			line("rule", "refused: %s", e.Rule)
+			return
+		}
+		if e.Approve {
+			line("approval", "the person is asked on their phone first")
+		}
+		line("upstream", "%s", e.Target)
+		for _, name := range slices.Sorted(maps.Keys(e.Headers)) {
+			line("header", "%s: %s", name, strings.Join(e.Headers[name], ", "))
+		}
+		line("credential", "%s", credentialWords(e, who))
+	})
+}
+
+func callerWords(who *identity.Identity) string {
+	if who == nil {
+		return "nobody"
+	}
+	words := []string{who.Subject + " of " + who.Issuer, "a person"}
+	if who.Machine {
+		words[1] = "a machine"
+	}
+	for _, f := range []struct {
+		name   string
+		values []string
+	}{{"client", []string{who.Client}}, {"e-mail", []string{who.Email}}, {"groups", who.Groups}, {"scopes", who.Scopes}} {
+		if text := strings.TrimSpace(strings.Join(f.values, " ")); text != "" {
+			words = append(words, f.name+" "+text)
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// explainCredential prints how the token for the upstream is obtained, and obtains it with --live.
+func explainCredential(ctx context.Context, o explainOptions, out io.Writer, e *proxy.Explanation, who *identity.Identity) error {
+	src, ok := e.Source.(*credential.Source)
+	if !ok || src == nil || who == nil && src.Personal() {
+		return nil
+	}
+	steps, where, err := src.Steps(who)
+	if err != nil {
+		return fmt.Errorf("credential %s: %w", e.Credential, err)
+	}
+	for i, step := range steps {
+		printStep(out, i+1, step)
+	}
+	fmt.Fprintf(out, "    and it goes upstream as %s\n", where)
+	if !o.live {
+		return nil
+	}
+	return obtainLive(ctx, out, src, who)
+}
+
+// credentialWords says what goes upstream, as far as one line can.
+func credentialWords(e *proxy.Explanation, who *identity.Identity) string {
+	switch {
+	case e.Credential == "session":
+		return "session: the caller's own access token, as Authorization: Bearer"
+	case e.Credential == "id_token":
+		return "id_token: the person's ID token, as Authorization: Bearer"
+	case e.Source == nil:
+		return "none"
+	case who == nil && e.Source.Personal():
+		return e.Credential + ": nobody is signed in, so none is sent"
+	}
+	return e.Credential
+}
+
+func printStep(out io.Writer, n int, s credential.Step) {
+	if s.Request == nil {
+		fmt.Fprintf(out, "    %d. %s: %s\n", n, s.Credential, s.Note)
+		return
+	}
+	at, auth := s.Request.URL, s.Request.ClientAuth
+	if at == "" {
+		at = "the token endpoint of provider " + s.Provider + " (named by its discovery document)"
+	}
+	if auth == "" {
+		auth = "client authentication as discovery says"
+	}
+	fmt.Fprintf(out, "    %d. %s: POST %s, %s\n", n, s.Credential, at, auth)
+	for _, name := range slices.Sorted(maps.Keys(s.Request.Form)) {
+		for _, v := range s.Request.Form[name] {
+			fmt.Fprintf(out, "         %s=%s\n", name, v)
+		}
+	}
+}
+
+// obtainLive makes the token request, and prints what came without the token itself.
+func obtainLive(ctx context.Context, out io.Writer, src *credential.Source, who *identity.Identity) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	c, err := src.Token(ctx, who)
+	if err != nil {
+		return fmt.Errorf("the token was not obtained: %w", err)
+	}
+	fmt.Fprintf(out, "  live: a token of type %s came", c.Tokens.TokenType)
+	if !c.Tokens.Expiry.IsZero() {
+		fmt.Fprintf(out, ", good until %s", c.Tokens.Expiry.UTC().Format(time.RFC3339))
+	}
+	fmt.Fprintln(out)
+	for _, claim := range provider.ClaimsShown(c.Tokens.AccessToken) {
+		fmt.Fprintf(out, "         %s\n", claim)
+	}
+	return nil
+}

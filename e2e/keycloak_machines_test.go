@@ -1,0 +1,340 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// keycloakMachines is a world of programs beside Keycloak. Its realm has these clients: portal, at which
+// people sign in and whose tokens are for gateway; gateway, which may exchange them for tokens for stock;
+// nightly-backup, a service account; and one client for each thing that can be set up wrongly.
+type keycloakMachines struct {
+	*machines
+	keycloak *keycloak
+}
+
+func newKeycloakMachines(t *testing.T, tables string) *keycloakMachines {
+	t.Helper()
+	k := newKeycloak(t)
+	w := &keycloakMachines{&machines{
+		world:  &world{app: newApp(t), gateway: newGateway(t)},
+		api:    newAPI(t, k.issuer, "stock"),
+		egress: fmt.Sprintf("http://127.0.0.1:%d", freePort(t)),
+	}, k}
+	w.configure(t, strings.ReplaceAll(tables, "%[4]s", k.issuer))
+	w.gateway.start(t)
+	return w
+}
+
+// keycloakClient is the [provider.NAME] of a client of the realm, under its own name.
+func keycloakClient(id string) string {
+	table := fmt.Sprintf("\n[provider.%s]\nissuer = \"%%[4]s\"\nclient_id = %q\n", id, id)
+	if id != "public-exchanger" {
+		table += fmt.Sprintf("client_secret = %q\n", clientSecret)
+	}
+	return table
+}
+
+// token is what a client gets at Keycloak: for the person, or without one for itself.
+func (k *keycloak) token(t *testing.T, id, person string) string {
+	t.Helper()
+	form := url.Values{"grant_type": {"client_credentials"}}
+	if person != "" {
+		form = url.Values{"grant_type": {"password"}, "username": {person}, "password": {keycloakPasswords[person]}, "scope": {"openid"}}
+	}
+	got := call(t, k.issuer+"/protocol/openid-connect/token", form, "Authorization", basic(id))
+	token, _ := got.json(t)["access_token"].(string)
+	if token == "" {
+		t.Fatalf("%s gets no token of Keycloak for %q: %d %s", id, person, got.Status, got.Body)
+	}
+	return token
+}
+
+func TestKeycloakGivesTheEgressAServiceAccountsToken(t *testing.T) {
+	w := newKeycloakMachines(t, keycloakClient("nightly-backup")+`
+[credential.backup]
+flow = "client_credentials"
+[[egress]]
+name = "stock"
+upstream = ["%[3]s"]
+credential = "backup"
+`)
+	for range 3 {
+		if got := call(t, w.egress+"/stock/count", nil); got.Status != http.StatusOK {
+			t.Fatalf("the service gets %d %s", got.Status, got.Body)
+		}
+	}
+	tokens := map[string]bool{}
+	for _, c := range w.api.all() {
+		tokens[c.Token] = true
+		if c.Claims["azp"] != "nightly-backup" || c.Claims["preferred_username"] != "service-account-nightly-backup" {
+			t.Errorf("the API was called by %v", c.Claims)
+		}
+		w.gateway.keepsQuiet(t, c.Token)
+	}
+	if len(tokens) != 1 {
+		t.Errorf("three calls have %d tokens", len(tokens))
+	}
+}
+
+func TestKeycloakExchangesWhatTheServiceWasCalledWith(t *testing.T) {
+	w := newKeycloakMachines(t, keycloakClient("gateway")+`
+[credential.stock]
+flow = "token_exchange"
+audience = ["stock"]
+[[egress]]
+name = "stock"
+upstream = ["%[3]s"]
+accept = ["bearer"]
+audience = ["gateway"]
+credential = "stock"
+`)
+	subjects := map[string]string{
+		"alice":     w.keycloak.token(t, "portal", "alice"),
+		"bob":       w.keycloak.token(t, "portal", "bob"),
+		"a service": w.keycloak.token(t, "nightly-backup", ""),
+	}
+	for who, subject := range subjects {
+		for range 2 {
+			if got := call(t, w.egress+"/stock/"+url.PathEscape(who), nil, "Authorization", "Bearer "+subject); got.Status != http.StatusOK {
+				t.Errorf("%s gets %d %s", who, got.Status, got.Body)
+			}
+		}
+	}
+	tokens := map[string]string{}
+	for _, c := range w.api.all() {
+		who, _ := url.PathUnescape(strings.TrimPrefix(c.URI, "/"))
+		had := claimsOf(t, subjects[who])
+		if c.Claims["sub"] != had["sub"] || c.Claims["azp"] != "gateway" || c.Claims["iss"] != had["iss"] || !slices.Equal(audiences(c.Claims), []string{"stock"}) {
+			t.Errorf("for %s, whose token has %v, the API was called with %v", who, had, c.Claims)
+		}
+		if before := tokens[who]; before != "" && before != c.Token {
+			t.Errorf("%s has two tokens", who)
+		}
+		tokens[who] = c.Token
+		w.gateway.keepsQuiet(t, c.Token, subjects[who])
+	}
+	if len(tokens) != 3 {
+		t.Errorf("the API was called for %d callers", len(tokens))
+	}
+	if got := call(t, w.egress+"/stock/x", nil); got.Status != http.StatusUnauthorized || !strings.HasPrefix(got.challenge(), "Bearer ") {
+		t.Errorf("without a token: %d, %s", got.Status, got.challenge())
+	}
+	if got := call(t, w.egress+"/stock/x", nil, "Authorization", "Bearer "+w.keycloak.token(t, "gateway", "alice")); got.Status != http.StatusUnauthorized {
+		t.Errorf("with a token that is not for this service: %d", got.Status)
+	}
+}
+
+// A token that Keycloak has revoked, but that does not say so itself, is refused where it is traded.
+func TestKeycloakExchangesNoRevokedToken(t *testing.T) {
+	w := newKeycloakMachines(t, keycloakClient("gateway")+`
+[credential.stock]
+flow = "token_exchange"
+audience = ["stock"]
+[[egress]]
+name = "stock"
+upstream = ["%[3]s"]
+accept = ["bearer"]
+audience = ["gateway"]
+credential = "stock"
+`)
+	subject := w.keycloak.token(t, "portal", "alice")
+	call(t, w.keycloak.issuer+"/protocol/openid-connect/revoke", url.Values{"token": {subject}}, "Authorization", basic("portal"))
+	got := call(t, w.egress+"/stock/x", nil, "Authorization", "Bearer "+subject)
+	if got.Status != http.StatusUnauthorized || !strings.Contains(got.challenge(), `error="invalid_token"`) {
+		t.Errorf("the caller gets %d, %s", got.Status, got.challenge())
+	}
+	if n := len(w.api.all()); n != 0 {
+		t.Errorf("the API was called %d times", n)
+	}
+}
+
+// What is set up wrongly at Keycloak: as Keycloak says it, which is checked first, and as the operator
+// reads it in the log. The caller is told none of it.
+func TestKeycloakEveryRefusalNamesTheSettingThatMendsIt(t *testing.T) {
+	const capability = `Settings › Capability config`
+	refusals := []struct {
+		name, client   string
+		form           url.Values // besides the grant's own
+		status         int        // of Keycloak
+		err, describes string
+		logged         []string
+	}{
+		{
+			"off", "exchange-off",
+			url.Values{"audience": {"stock"}},
+			400, "invalid_request", "Standard token exchange is not enabled for the requested client",
+			[]string{`Standard token exchange`, `Clients › `, "exchange-off", capability},
+		},
+		{
+			"outsider", "outsider",
+			url.Values{"audience": {"stock"}},
+			403, "access_denied", "Client is not within the token audience",
+			[]string{`Included Client Audience`, "outsider", "gateway", "portal"},
+		},
+		{
+			"public", "public-exchanger",
+			url.Values{"audience": {"stock"}},
+			400, "invalid_client", "Public client is not allowed to exchange token",
+			[]string{`Client authentication`, "public-exchanger"},
+		},
+		{
+			"elsewhere", "gateway",
+			url.Values{"audience": {"elsewhere"}},
+			400, "invalid_request", "Requested audience not available: elsewhere",
+			[]string{`Audience`, "mapper", "elsewhere", "gateway"},
+		},
+		{
+			"nowhere", "gateway",
+			url.Values{"audience": {"nowhere"}},
+			400, "invalid_client", "Audience not found",
+			[]string{"the realm has no client", "nowhere"},
+		},
+		{
+			"retired", "gateway",
+			url.Values{"audience": {"retired"}},
+			400, "invalid_client", "Client disabled",
+			[]string{"disabled", "retired"},
+		},
+		{
+			"scope", "gateway",
+			url.Values{"audience": {"stock"}, "scope": {"nonsense"}},
+			400, "invalid_scope", "Invalid scopes: nonsense",
+			[]string{"client scope", "nonsense", "gateway"},
+		},
+		{
+			"consent", "consenter",
+			url.Values{"audience": {"stock"}},
+			400, "invalid_scope", "Missing consents for Token Exchange in client consenter",
+			[]string{`Consent required`, "consenter"},
+		},
+		{
+			"account", "exchange-off", nil, 401, "unauthorized_client", "Client not enabled to retrieve service account",
+			[]string{`Service account roles`, "exchange-off", capability},
+		},
+		{
+			"account-scope", "gateway",
+			url.Values{"scope": {"nonsense"}},
+			400, "invalid_scope", "Invalid scopes: nonsense",
+			[]string{"client scope", "nonsense", "gateway"},
+		},
+	}
+	var tables strings.Builder
+	for _, id := range []string{"gateway", "exchange-off", "outsider", "public-exchanger", "consenter"} {
+		tables.WriteString(keycloakClient(id))
+	}
+	for _, r := range refusals {
+		fmt.Fprintf(&tables, "\n[credential.%s]\nprovider = %q\n", r.name, r.client)
+		egress := fmt.Sprintf("[[egress]]\nname = %q\nupstream = [\"%%[3]s\"]\ncredential = %q\n", r.name, r.name)
+		if strings.HasPrefix(r.name, "account") {
+			tables.WriteString("flow = \"client_credentials\"\n")
+		} else {
+			tables.WriteString("flow = \"token_exchange\"\n")
+			egress += "accept = [\"bearer\"]\nissuers = [\"gateway\"]\naudience = [\"gateway\"]\n"
+		}
+		for key, parameter := range map[string]string{"audience": "audience", "scopes": "scope"} {
+			if r.form.Has(parameter) {
+				fmt.Fprintf(&tables, "%s = [%q]\n", key, r.form.Get(parameter))
+			}
+		}
+		tables.WriteString(egress)
+	}
+	w := newKeycloakMachines(t, tables.String())
+	subject := w.keycloak.token(t, "portal", "alice")
+	for _, r := range refusals {
+		t.Run(r.name, func(t *testing.T) {
+			form, headers := url.Values{"grant_type": {"client_credentials"}}, []string{"Authorization", basic(r.client)}
+			if !strings.HasPrefix(r.name, "account") {
+				form = url.Values{"grant_type": {grantTrade}, "subject_token": {subject}, "subject_token_type": {accessToken}}
+			}
+			for key, values := range r.form {
+				form[key] = values
+			}
+			if r.client == "public-exchanger" {
+				form.Set("client_id", r.client)
+				headers = nil
+			}
+			said := call(t, w.keycloak.issuer+"/protocol/openid-connect/token", form, headers...)
+			if said.Status != r.status || said.json(t)["error"] != r.err || said.json(t)["error_description"] != r.describes {
+				t.Errorf("Keycloak itself says %d %s", said.Status, said.Body)
+			}
+			got := call(t, w.egress+"/"+r.name+"/x", nil, "Authorization", "Bearer "+subject)
+			if got.Status != http.StatusBadGateway || got.json(t)["code"] != "credential_refused" {
+				t.Errorf("the caller gets %d %s", got.Status, got.Body)
+			}
+			if strings.Contains(got.Body, r.client) || strings.Contains(got.Body, r.describes) {
+				t.Errorf("the caller is told what is the operator's: %s", got.Body)
+			}
+			w.gateway.wrote(t, append(r.logged, "credential_refused", r.name, r.describes)...)
+		})
+	}
+	w.gateway.keepsQuiet(t, subject, clientSecret)
+	if n := len(w.api.all()); n != 0 {
+		t.Errorf("the API was called %d times", n)
+	}
+}
+
+func TestKeycloakARouteExchangesThePersonsToken(t *testing.T) {
+	const tables = `
+[login.main]
+flow = "authorization_code"
+provider = "portal"
+[credential.stock]
+flow = "token_exchange"
+provider = "gateway"
+audience = ["stock"]
+[[route]]
+name = "app"
+host = "%[1]s"
+upstream = ["%[3]s"]
+login = ["main"]
+credential = "stock"
+[[route]]
+name = "own"
+host = "%[1]s"
+path = "/own"
+upstream = ["%[2]s"]
+login = ["main"]
+credential = "session"
+`
+	w := newKeycloakMachines(t, keycloakClient("portal")+keycloakClient("gateway")+tables)
+	tb := newBrowser(t).tab(t)
+	tb.open(w.gateway.origin + "/cart")
+	tb.wait("Keycloak's sign-in form", func(v view) bool { return strings.HasPrefix(v.URL, w.keycloak.issuer) })
+	tb.do(
+		chromedp.SendKeys(chromedp.CSS("#username"), "alice"),
+		chromedp.SendKeys(chromedp.CSS("#password"), keycloakPasswords["alice"]+kb.Enter),
+	)
+	tb.waitURL(w.gateway.origin + "/cart")
+	for range 5 {
+		if got := fetch(tb, `"/cart"`, `{}`); got.Status != http.StatusOK {
+			t.Fatalf("the page's script gets %+v", got)
+		}
+	}
+	if got := fetch(tb, `"/own"`, `{}`); got.Status != http.StatusOK {
+		t.Fatalf("with the session's own token: %+v", got)
+	}
+	session := strings.TrimPrefix(w.app.last(t, "/own").Header.Get("Authorization"), "Bearer ")
+	had := claimsOf(t, session)
+	if had["azp"] != "portal" || slices.Contains(audiences(had), "stock") {
+		t.Errorf("the session's own token has %v", had)
+	}
+	tokens := map[string]bool{}
+	for _, c := range w.api.all() {
+		tokens[c.Token] = true
+		if c.Claims["sub"] != had["sub"] || c.Claims["preferred_username"] != "alice" || c.Claims["azp"] != "gateway" {
+			t.Errorf("the API was called with %v", c.Claims)
+		}
+		w.gateway.keepsQuiet(t, c.Token)
+	}
+	if len(tokens) != 1 {
+		t.Errorf("one session has %d exchanged tokens", len(tokens))
+	}
+}

@@ -1,0 +1,202 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/doorward/doorward/internal/identity"
+	"github.com/doorward/doorward/internal/pages"
+	"github.com/doorward/doorward/internal/telemetry"
+)
+
+// Explanation is what would become of a request, without anything being sent: for an operator who asks why.
+type Explanation struct {
+	Answer string // the code of the error that it would get before any route; "" = none
+	Detail string
+
+	Own     bool   // one of Doorward's own endpoints
+	Route   string // or "egress NAME"
+	Logins  []string
+	Allowed bool
+	Rule    string // that decides
+	Approve bool   // the request would wait for an approval
+
+	Target     string              // the URL that goes upstream
+	Headers    map[string][]string // that are added to it, but for the credential; tokens in them are left out
+	Credential string
+	Source     Source // nil for the built-in ones
+}
+
+// Explain judges a request of who, nil = nobody, by the rules that a real one meets: the same canonical form, table and
+// policy. What a request proves (its token, its cookie) is not asked: who is who it would be. target is a complete URL.
+func (g *Gateway) Explain(method, target string, who *identity.Identity) (*Explanation, error) {
+	r, err := supposed(method, target)
+	if err != nil {
+		return nil, err
+	}
+	r.RequestURI = r.URL.RequestURI()
+	w := unheard{make(http.Header)}
+	req, err := g.canonical(w, r)
+	if err != nil {
+		return answered(err)
+	}
+	if g.own.holds(req.decoded) {
+		return &Explanation{Own: true}, nil
+	}
+	rt, err := g.routes.Find(w, req)
+	if err != nil {
+		return answered(err)
+	}
+	return g.explain(rt, req, who)
+}
+
+func (g *Gateway) explain(rt *route, req *CanonicalRequest, who *identity.Identity) (*Explanation, error) {
+	e := &Explanation{Route: rt.name, Logins: rt.logins, Credential: rt.credentialName, Source: rt.source}
+	if rt.public {
+		who, e.Allowed, e.Rule = nil, true, "public"
+	} else {
+		e.Allowed, e.Rule = rt.supposedly(req, who)
+	}
+	if a, err := g.approvals.of(rt, req); err == nil && a != nil {
+		e.Approve = true
+	}
+	path, decoded := rt.outgoing(req.Path, req.decoded, &rt.upstreams[0])
+	e.Target = rt.upstreams[0].address(path, decoded, req.Query)
+	in := rt.injection(who)
+	if in.err != nil {
+		return nil, in.err
+	}
+	e.Headers = make(map[string][]string)
+	for _, f := range in.fields {
+		if f.name != headerAuthorization { // the credential's affair
+			e.Headers[f.name] = withoutTokens(f.values, who)
+		}
+	}
+	return e, nil
+}
+
+// supposedly asks login list, allow and require, in the order of decide.
+func (rt *route) supposedly(req *CanonicalRequest, who *identity.Identity) (bool, string) {
+	if who != nil && who.Login != "" && !slices.Contains(rt.logins, who.Login) {
+		return false, fmt.Sprintf("a session of login %q does not count here", who.Login)
+	}
+	allowed, rule := rt.policy.Check(who)
+	if !allowed || rt.require == nil {
+		return allowed, rule
+	}
+	holds, err := rt.fulfils(req, who)
+	switch {
+	case err != nil:
+		return false, ruleRequire + ": " + err.Error()
+	case !holds:
+		return false, ruleRequire
+	}
+	return true, rule + ", " + ruleRequire
+}
+
+// Explain judges an outgoing request of who. ok is false if the URL is no address of an [[egress]]: by path, by host, or in
+// the absolute form of a proxy.
+func (e *Egress) Explain(method, target string, who *identity.Identity) (x *Explanation, ok bool, err error) {
+	r, err := supposed(method, target)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, form := range []string{r.URL.RequestURI(), target} {
+		r.RequestURI = form
+		c := &call{in: r, record: &telemetry.Record{}}
+		var no *pages.Error
+		switch err := e.directory.find(unheard{make(http.Header)}, c); {
+		case errors.As(err, &no) && no.Code == codeNoSuchTarget:
+			continue
+		case err != nil:
+			x, err = answered(err)
+			return x, true, err
+		case c.target == nil:
+			return &Explanation{Own: true}, true, nil
+		}
+		return c.explain(), true, nil
+	}
+	return nil, false, nil
+}
+
+func (c *call) explain() *Explanation {
+	t, up := c.target, c.upstream
+	if up == nil {
+		up = &t.upstreams[0]
+	}
+	path, decoded := c.encoded, c.decoded
+	if !c.whole {
+		path, decoded = up.base+path, up.decodedBase+decoded
+	}
+	x := &Explanation{Route: t.label, Allowed: true, Rule: "any local caller", Target: up.address(path, decoded, c.query), Credential: credentialNone, Source: t.source}
+	if t.bearer != nil {
+		x.Rule = "whoever brings a bearer token that counts"
+	}
+	switch {
+	case t.session:
+		x.Credential = credentialSession
+	case t.source != nil:
+		x.Credential = ""
+		if named, ok := t.source.(interface{ Name() string }); ok {
+			x.Credential = named.Name()
+		}
+	}
+	return x
+}
+
+// address is a URL at an upstream, for a person.
+func (up *upstream) address(path, decoded, query string) string {
+	u := url.URL{Scheme: up.scheme, Host: up.host, Path: decoded, RawPath: path, RawQuery: query}
+	if up.socket != "" {
+		u.Scheme, u.Host = "unix", ""
+		return "unix:" + up.socket + " " + u.RequestURI()
+	}
+	return u.String()
+}
+
+func withoutTokens(values []string, who *identity.Identity) []string {
+	if who == nil || who.Tokens == nil {
+		return values
+	}
+	var clean []string
+	for _, v := range values {
+		for _, token := range []string{who.Tokens.AccessToken.Reveal(), who.Tokens.IDToken.Reveal()} {
+			if token != "" {
+				v = strings.ReplaceAll(v, token, "…")
+			}
+		}
+		clean = append(clean, v)
+	}
+	return clean
+}
+
+// supposed makes the request that somebody asks about.
+func supposed(method, target string) (*http.Request, error) {
+	u, err := url.Parse(target)
+	if err != nil || u.Host == "" || u.User != nil {
+		return nil, fmt.Errorf("%q is not a complete URL, such as https://app.example.com/path", target)
+	}
+	return &http.Request{
+		Method: method, URL: u, Host: u.Host, Header: make(http.Header),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: "127.0.0.1:1",
+	}, nil
+}
+
+func answered(err error) (*Explanation, error) {
+	var e *pages.Error
+	if !errors.As(err, &e) {
+		return nil, err
+	}
+	return &Explanation{Answer: e.Code, Detail: e.Detail}, nil
+}
+
+// unheard is a ResponseWriter of an answer that nobody gets.
+type unheard struct{ header http.Header }
+
+func (u unheard) Header() http.Header         { return u.header }
+func (u unheard) Write(b []byte) (int, error) { return len(b), nil }
+func (u unheard) WriteHeader(int)             {}
