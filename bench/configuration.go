@@ -91,7 +91,7 @@ upstream = [%[2]q]
 login = ["staff"]
 allow = [{ groups = ["staff"] }]
 credential = "orders"
-`, audienceOrders+strings.Repeat("a", targetFiller))
+`, audienceOrders+strings.Repeat("a", ordersFiller))
 }
 
 // credentialsTables ends within the table of the egress.
@@ -104,7 +104,7 @@ audience = [%[3]q]
 name = "data"
 upstream = [%[2]q]
 credential = "backup"
-`, audienceData+strings.Repeat("a", targetFiller))
+`, audienceData+strings.Repeat("a", dataFiller))
 }
 
 func (s *stage) fill(tables, audience string) string {

@@ -4,15 +4,15 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/doorward/doorward/flows/credential"
 	"github.com/doorward/doorward/flows/provider"
@@ -189,31 +189,30 @@ func (h *hoard) measure(ctx context.Context, identities int) (got hoarded, err e
 // everybody has each identity ask for each audience.
 func (h *hoard) everybody(ctx context.Context, identities int, each func(*identity.Credential, error) error) error {
 	var next atomic.Int64
-	var wg sync.WaitGroup
-	failures := make([]error, exchangers)
-	for w := range exchangers {
-		wg.Go(func() {
-			for i := next.Add(1) - 1; i < int64(identities) && failures[w] == nil; i = next.Add(1) - 1 {
-				who := person(i)
+	g, ctx := errgroup.WithContext(ctx)
+	for range exchangers {
+		g.Go(func() error {
+			for i := next.Add(1) - 1; i < int64(identities); i = next.Add(1) - 1 {
+				who := h.person(i)
 				for _, a := range audiences() {
 					if err := each(h.set.Source(a).Token(ctx, who)); err != nil {
-						failures[w] = err
+						return err
 					}
 				}
 			}
+			return nil
 		})
 	}
-	wg.Wait()
-	return errors.Join(failures...)
+	return g.Wait()
 }
 
 // person is always the same for the same number.
-func person(i int64) *identity.Identity {
+func (h *hoard) person(i int64) *identity.Identity {
 	name := fmt.Sprint("person-", i)
 	received := time.Now()
 	return &identity.Identity{
-		Issuer: "https://sso.example.com", Subject: name, Provider: "bench", Login: "staff", Session: "session of " + name, Ends: received.Add(24 * time.Hour),
-		Tokens: &identity.Tokens{AccessToken: secret.New("access token of " + name), TokenType: "Bearer", ReceivedAt: received, Expiry: received.Add(12 * time.Hour)},
+		Issuer: h.provider.Issuer(), Subject: name, Provider: "bench", Login: "staff", Session: "session of " + name, Ends: received.Add(24 * time.Hour),
+		Tokens: &identity.Tokens{AccessToken: secret.New("access-token-of-" + name), TokenType: "Bearer", ReceivedAt: received, Expiry: received.Add(12 * time.Hour)},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/doorward/doorward/demo/idp"
 	"github.com/doorward/doorward/internal/testnet"
@@ -50,6 +51,13 @@ path = "/page"
 upstream = [%APP%]
 credential = "none"
 accept = ["session"]
+login = ["staff"]
+[[route]]
+name = "events"
+host = %ORIGIN%
+path = "/events"
+upstream = [%APP%]
+credential = "none"
 login = ["staff"]
 [[route]]
 name = "open"
@@ -180,6 +188,40 @@ func headerValues(h http.Header) (all []string) {
 	return all
 }
 
+func TestP131AnEventStreamEndsWhenItsTokenIsRevoked(t *testing.T) {
+	t.Parallel()
+	s, _ := forTokens(t)
+	b := s.browser()
+	token := s.makesToken(s.signedIn(b, "/oauth2/tokens", "alice", "wonderland-9"), map[string]string{"name": "watcher"})
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.origin+"/events", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	res, err := http.DefaultClient.Do(r)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("%v %v", res, err)
+	}
+	defer res.Body.Close()
+	ended := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, res.Body)
+		close(ended)
+	}()
+	b.Open(t, s.origin+"/oauth2/sign_out") // which is no end of a token
+	select {
+	case <-ended:
+		t.Fatal("the stream ended by itself")
+	case <-time.After(1500 * time.Millisecond):
+	}
+	s.signedIn(b, "/oauth2/tokens", "alice", "wonderland-9").Press(t, "Revoke watcher")
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		t.Error("the stream goes on after the revocation")
+	}
+}
+
 func TestATokenDoesNothingWhereItIsNotMeantToBe(t *testing.T) {
 	s, other := forTokens(t)
 	b := s.browser()
@@ -204,17 +246,17 @@ func TestATokenDoesNothingWhereItIsNotMeantToBe(t *testing.T) {
 		"as user name":                             {"GET", "/git/x", []string{"Authorization", basic(token, "")}, 401, ""},
 		"as user name where names are tried":       {"GET", "/names/x", []string{"Authorization", basic(token, "x")}, 401, ""},
 		"a damaged one where passwords are tried":  {"GET", "/names/x", []string{"Authorization", basic("alice", token+"x")}, 401, ""},
-		"as DPoP":                                  {"GET", "/git/x", []string{"Authorization", "DPoP " + token}, 401, ""},
-		"twice":                                    {"GET", "/git/x", []string{"Authorization", "Bearer " + token, "Authorization", "Bearer " + token}, 401, ""},
-		"as key":                                   {"GET", "/git/x", []string{"X-Api-Key", token}, 401, ""},
-		"in the query":                             {"GET", "/git/x?access_token=" + token, nil, 401, ""},
-		"in the cookie":                            {"GET", "/git/x", []string{"Cookie", "doorward=" + token}, 401, ""},
-		"at the page":                              {"GET", "/oauth2/tokens", []string{"Authorization", "Bearer " + token}, 401, "login_required"},
-		"to make another":                          {"POST", "/oauth2/tokens", []string{"Authorization", "Bearer " + token, "X-Requested-With", "x"}, 401, "login_required"},
-		"writing with one for reading":             {"POST", "/git/x", []string{"Authorization", "Bearer " + reading}, 403, "insufficient_scope"},
-		"WebDAV with one for reading":              {"COPY", "/git/x", []string{"Authorization", "Bearer " + reading, "Destination", "/git/y"}, 403, "insufficient_scope"},
-		"another method of one for reading":        {"POST", "/git/x", []string{"Authorization", "Bearer " + reading, "X-Http-Method-Override", "GET"}, 403, "insufficient_scope"},
-		"a switch with one for reading":            {"GET", "/git/x", []string{"Authorization", "Bearer " + reading, "Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}, 403, "insufficient_scope"},
+		"as DPoP":                           {"GET", "/git/x", []string{"Authorization", "DPoP " + token}, 401, ""},
+		"twice":                             {"GET", "/git/x", []string{"Authorization", "Bearer " + token, "Authorization", "Bearer " + token}, 401, ""},
+		"as key":                            {"GET", "/git/x", []string{"X-Api-Key", token}, 401, ""},
+		"in the query":                      {"GET", "/git/x?access_token=" + token, nil, 401, ""},
+		"in the cookie":                     {"GET", "/git/x", []string{"Cookie", "doorward=" + token}, 401, ""},
+		"at the page":                       {"GET", "/oauth2/tokens", []string{"Authorization", "Bearer " + token}, 401, "login_required"},
+		"to make another":                   {"POST", "/oauth2/tokens", []string{"Authorization", "Bearer " + token, "X-Requested-With", "x"}, 401, "login_required"},
+		"writing with one for reading":      {"POST", "/git/x", []string{"Authorization", "Bearer " + reading}, 403, "insufficient_scope"},
+		"WebDAV with one for reading":       {"COPY", "/git/x", []string{"Authorization", "Bearer " + reading, "Destination", "/git/y"}, 403, "insufficient_scope"},
+		"another method of one for reading": {"POST", "/git/x", []string{"Authorization", "Bearer " + reading, "X-Http-Method-Override", "GET"}, 403, "insufficient_scope"},
+		"a switch with one for reading":     {"GET", "/git/x", []string{"Authorization", "Bearer " + reading, "Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}, 403, "insufficient_scope"},
 	} {
 		status, body, header := s.tool(c.method, c.path, c.headers...)
 		if status != c.status || !strings.Contains(body, c.says) {

@@ -226,7 +226,7 @@ func TestNobodyCanMakeATokenWhoseNameIsNotSeen(t *testing.T) {
 				t.Errorf("%+q: %d", name, p.Status)
 			}
 		}
-		for _, name := range []string{"ci", "7", "ключ", "鍵", "مفتاح", "e\u0301", "<script>alert(1)</script>", "🔑 1"} {
+		for _, name := range []string{"ci", "7", "ключ", "鍵", "مفتاح", "e\u0301", "<script>alert(1)</script>", "🔑 1", "❤️"} {
 			w.mint(b, git, named(name))
 		}
 	})

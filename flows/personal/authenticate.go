@@ -89,17 +89,22 @@ func (t *Tokens) find(ctx context.Context, tok token, id digest) (*entry, error)
 // read reads a token from the store.
 func (t *Tokens) read(ctx context.Context, tok token, id digest) (*entry, error) {
 	e := &entry{as: t.cache.generation(id), touched: new(atomic.Int64)}
-	key := tokenKeys + id.String()
-	item, err := t.get(ctx, key)
-	if item.Version == 0 || err != nil {
-		return nil, err
+	key, inList := tokenKeys+id.String(), listedKeys+id.String()
+	items, err := t.deps.Store.Get(ctx, key, inList)
+	if err != nil {
+		return nil, unavailable(err)
 	}
+	item, entryOf := items[0], items[1]
 	plain, ok := tok.open(t.deps.Ring, item.Value, key)
 	if !ok {
 		return nil, nil
 	}
 	rec, ok := decode[tokenRecord](plain)
 	if !ok {
+		return nil, nil
+	}
+	// What is in no list cannot be revoked: it was, while it was being made, or while its records moved to another key.
+	if l, ok := t.listed(inList, entryOf.Value); !ok || l.Issuer != rec.Issuer || l.Subject != rec.Subject {
 		return nil, nil
 	}
 	if e.owner, ok = parseDigest(rec.Owner); !ok {
@@ -110,7 +115,7 @@ func (t *Tokens) read(ctx context.Context, tok token, id digest) (*entry, error)
 	if o == nil || err != nil || o.Issuer != rec.Issuer || o.Subject != rec.Subject {
 		return nil, err
 	}
-	if t.old(item) || t.old(of) {
+	if t.old(item) || t.old(of) || t.old(entryOf) {
 		t.reseal(id, rec, e.owner, o)
 	}
 	e.ends, e.hosts, e.readOnly = rec.ends(t.longest), origins(rec.Hosts), rec.ReadOnly

@@ -241,7 +241,7 @@ type frailStore struct {
 	down   atomic.Bool
 	gets   atomic.Int64
 	after  atomic.Pointer[func(keys []string)]
-	noLive atomic.Bool // what requests are judged by cannot be written
+	noLive atomic.Bool                      // what requests are judged by cannot be written
 	before atomic.Pointer[func(key string)] // a write
 }
 

@@ -135,9 +135,21 @@ func (w *wish) check() error {
 		}
 		return nil
 	}
-	n := utf8.RuneCountInString(w.name)
-	if n == 0 || n > maxName || !utf8.ValidString(w.name) || strings.ContainsFunc(w.name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+	if utf8.RuneCountInString(w.name) > maxName || !utf8.ValidString(w.name) || strings.ContainsFunc(w.name, hidden) || !strings.ContainsFunc(w.name, legible) {
 		return bad(fmt.Sprintf("A token needs a name of 1 to %d characters that can be read.", maxName))
 	}
 	return nil
+}
+
+// hidden reports whether a character is one that nobody sees, or that changes the order in which others are seen: who has got
+// hold of a session must not be able to hide a token in its owner's list.
+func hidden(r rune) bool {
+	return !unicode.IsPrint(r) || r == braillePatternBlank || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+}
+
+const braillePatternBlank = '\u2800' // counts as a symbol
+
+// legible reports whether a character alone is enough to tell a name.
+func legible(r rune) bool {
+	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.Is(unicode.So, r)
 }

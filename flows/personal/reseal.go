@@ -31,9 +31,9 @@ func (t *Tokens) reseal(id digest, rec *tokenRecord, owner digest, o *ownerRecor
 		ctx, cancel := context.WithTimeout(context.Background(), renewLimit)
 		defer cancel()
 		for _, r := range []resealed{
+			{listedKeys + id.String(), purposeListed, rec.Ends},
 			{ownerKeys + owner.String(), purposeOwner, o.Until},
 			{tokenKeys + id.String(), purposeToken, rec.Ends},
-			{listedKeys + id.String(), purposeListed, rec.Ends},
 		} {
 			if err := t.resealOne(ctx, r); err != nil {
 				t.deps.Log.WarnContext(ctx, "a personal token stays sealed with an old key", "token", id.String(), "error", err)
