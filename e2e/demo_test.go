@@ -130,3 +130,50 @@ func TestTheDemoPlaysATillWhosePaymentsAreApprovedOneByOne(t *testing.T) {
 	}
 	d.sequence(t, "pointofsale", "/oauth2/approval", "PAY-20-EUR")
 }
+
+func TestTheDemoPlaysAServiceWithoutPeople(t *testing.T) {
+	d := startDemo(t)
+	d.computer.open(d.origin + "/nightlybackup/")
+	d.computer.says("with no token and no secret")
+	for _, attempt := range []struct{ button, says, shows string }{
+		{"Back up now", "DataStorageAPI accepts it", `(?s)201 Created.*aud\s+data-storage-api.*sub\s+nightlybackup.*scope\s+data\.write`},
+		{"without a token", "DataStorageAPI refuses it", `(?s)401 Unauthorized.*there is no access token`},
+		{"with a token for another API", "got billing-api", `(?s)refuses it.*401 Unauthorized`},
+		{"Back up now", "DataStorageAPI accepts it", `201 Created`},
+	} {
+		d.computer.press(attempt.button)
+		if v := d.computer.says(attempt.says); !regexp.MustCompile(attempt.shows).MatchString(v.Text) {
+			t.Errorf("after %q the console shows:\n%s", attempt.button, v.Text)
+		}
+		for _, v := range axe(d.computer) {
+			t.Errorf("after %q: %v", attempt.button, v)
+		}
+	}
+	for _, words := range []string{"grant_type client_credentials", "/data/backups", "DataStorageAPI"} {
+		d.sequence(t, "nightlybackup", words)
+	}
+}
+
+func TestTheDemoPlaysAServiceThatCallsAnotherForAPerson(t *testing.T) {
+	d := startDemo(t)
+	d.computer.open(d.origin + "/microservice-a/")
+	d.computer.fill("username", "alice")
+	d.computer.fill("password", "alice"+kb.Enter)
+	d.computer.says("What MicroserviceA does for alice")
+	for _, attempt := range []struct{ button, says, shows string }{
+		{"Ask B for me", "MicroserviceB accepts it", `(?s)200 OK.*aud\s+microservice-b.*sub\s+alice.*act\s+\{"sub":"microservice-a"\}`},
+		{"Send my own token", "got microservice-a", `(?s)refuses it.*401 Unauthorized`},
+		{"Ask B without a token", "there is no access token", `(?s)refuses it.*401 Unauthorized`},
+	} {
+		d.computer.press(attempt.button)
+		if v := d.computer.says(attempt.says); !regexp.MustCompile(attempt.shows).MatchString(v.Text) {
+			t.Errorf("after %q the page shows:\n%s", attempt.button, v.Text)
+		}
+		for _, v := range axe(d.computer) {
+			t.Errorf("after %q: %v", attempt.button, v)
+		}
+	}
+	for _, words := range []string{"grant_type token-exchange", "audience microservice-b", "MicroserviceB"} {
+		d.sequence(t, "microservice-a", words)
+	}
+}

@@ -81,8 +81,8 @@ func TestKeycloaksTokensAreTakenByTheirAudience(t *testing.T) {
 		"without one, by azp":                 {"/azp", own, 200, nil},
 		"of another client, by azp":           {"/azp", alice, 401, []string{`error="invalid_token"`}},
 		"by asking":                           {"/asking", alice, 200, nil},
-		"by asking, for somebody else":        {"/asking", own, 401, []string{`error="invalid_token"`}},
-		"by asking as whom it is not for":     {"/outsider", alice, 401, []string{`error="invalid_token"`}},
+		"by asking, for somebody else":        {"/asking", own, 401, []string{`error="invalid_token"`, "expected gateway in aud, got stock"}},
+		"by asking as whom it is not for":     {"/outsider", alice, 401, []string{`error="invalid_token"`, "expected outsider in aud", "mapper of type Audience"}},
 		"a machine's, by asking":              {"/asking", backup, 200, nil},
 		"an ID token or anything that is not": {"/", "rubbish", 401, []string{`error="invalid_token"`}},
 	} {
@@ -144,7 +144,7 @@ audience = ["gateway"]
 	if got.Status != http.StatusBadGateway && got.Status != http.StatusServiceUnavailable {
 		t.Errorf("the caller gets %d %s", got.Status, got.Body)
 	}
-	w.gateway.wrote(t, "signed_introspection", "gateway")
+	w.gateway.wrote(t, "Keycloak has no signed answers", "signed_introspection")
 	if n := len(w.app.all()); n != 0 {
 		t.Errorf("the service was called %d times", n)
 	}

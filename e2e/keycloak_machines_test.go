@@ -220,6 +220,16 @@ func TestKeycloakEveryRefusalNamesTheSettingThatMendsIt(t *testing.T) {
 			[]string{`Service account roles`, "exchange-off", capability},
 		},
 		{
+			"secret", "mistyped",
+			url.Values{"audience": {"stock"}},
+			401, "unauthorized_client", "Invalid client or Invalid client credentials",
+			[]string{"Credentials", "invalid_client", "gateway"},
+		},
+		{
+			"account-secret", "mistyped", nil, 401, "unauthorized_client", "Invalid client or Invalid client credentials",
+			[]string{"Credentials", "invalid_client", "gateway"},
+		},
+		{
 			"account-scope", "gateway",
 			url.Values{"scope": {"nonsense"}},
 			400, "invalid_scope", "Invalid scopes: nonsense",
@@ -230,6 +240,7 @@ func TestKeycloakEveryRefusalNamesTheSettingThatMendsIt(t *testing.T) {
 	for _, id := range []string{"gateway", "exchange-off", "outsider", "public-exchanger", "consenter"} {
 		tables.WriteString(keycloakClient(id))
 	}
+	tables.WriteString("\n[provider.mistyped]\nissuer = \"%[4]s\"\nclient_id = \"gateway\"\nclient_secret = \"mistyped\"\n")
 	for _, r := range refusals {
 		fmt.Fprintf(&tables, "\n[credential.%s]\nprovider = %q\n", r.name, r.client)
 		egress := fmt.Sprintf("[[egress]]\nname = %q\nupstream = [\"%%[3]s\"]\ncredential = %q\n", r.name, r.name)
@@ -257,8 +268,13 @@ func TestKeycloakEveryRefusalNamesTheSettingThatMendsIt(t *testing.T) {
 			for key, values := range r.form {
 				form[key] = values
 			}
-			if r.client == "public-exchanger" {
+			switch r.client {
+			case "public-exchanger":
 				form.Set("client_id", r.client)
+				headers = nil
+			case "mistyped":
+				form.Set("client_id", "gateway")
+				form.Set("client_secret", r.client)
 				headers = nil
 			}
 			said := call(t, w.keycloak.issuer+"/protocol/openid-connect/token", form, headers...)

@@ -133,7 +133,7 @@ func (s *stack) startProvider(address string) {
 				ID: "doorward", Secret: clientSecret, SkipConsent: true,
 				RedirectURIs:           []string{s.origin + "/oauth2/callback"},
 				PostLogoutRedirectURIs: []string{s.origin + "/oauth2/logout/callback"},
-				Grants:                 []string{"authorization_code", "refresh_token", "password", idp.GrantDevice, idp.GrantCIBA},
+				Grants:                 []string{"authorization_code", "refresh_token", "password", idp.GrantDevice, idp.GrantCIBA, "client_credentials", idp.GrantTokenExchange},
 				ResponseTypes:          []string{"code", "id_token", "id_token token", "code id_token", "code token", "code id_token token"},
 			}},
 			DevicePollInterval: time.Second, CIBAPollInterval: time.Second,

@@ -13,9 +13,11 @@ func (s *Set) Forget(ctx context.Context, who *identity.Identity) {
 	if who == nil || !slices.ContainsFunc(s.order, (*Source).individual) {
 		return
 	}
-	owner := s.ownerOf(who)
-	s.cache.forget(owner)
+	owners := s.ownersOf(who)
+	for _, owner := range owners {
+		s.cache.forget(owner)
+	}
 	if s.shared != nil {
-		s.shared.forget(ctx, owner)
+		s.shared.forget(ctx, owners)
 	}
 }

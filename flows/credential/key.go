@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"sync"
 
 	"github.com/doorward/doorward/internal/identity"
 )
@@ -118,23 +119,42 @@ func (s *Source) handleOf(who *identity.Identity) *handle {
 
 // ownerOf names whose tokens are forgotten together: those of one session, or where there is none, those that were
 // obtained with one bearer token.
-func (s *Set) ownerOf(who *identity.Identity) digest {
+func (s *Set) ownerOf(who *identity.Identity) digest { return s.keyed(owner(who)) }
+
+// ownersOf are all names of an owner: while the ring is changed, another replica may use one of an older or newer key.
+func (s *Set) ownersOf(who *identity.Identity) []digest {
+	d := owner(who)
+	if len(s.names) == 0 {
+		return []digest{d}
+	}
+	all := make([]digest, len(s.names))
+	for i, names := range s.names {
+		all[i] = keyedBy(names, d)
+	}
+	return all
+}
+
+func owner(who *identity.Identity) digest {
 	t := newTuple("owner")
 	if who.Session != "" {
 		t.list("session", who.Session)
 	} else {
 		t.list("token", who.Issuer, who.Subject, hashed(who.Tokens, accessToken))
 	}
-	return s.keyed(t.sum())
+	return t.sum()
 }
 
 // keyed hides a digest from whoever can read the store: without the ring nobody can try what it is made of.
-func (s *Set) keyed(d digest) (out digest) {
-	if s.names == nil {
+func (s *Set) keyed(d digest) digest {
+	if len(s.names) == 0 {
 		return d
 	}
-	h := s.names.Get().(hash.Hash)
-	defer s.names.Put(h)
+	return keyedBy(s.names[0], d)
+}
+
+func keyedBy(names *sync.Pool, d digest) (out digest) {
+	h := names.Get().(hash.Hash)
+	defer names.Put(h)
 	h.Reset()
 	_, _ = h.Write(d[:])
 	h.Sum(out[:0])

@@ -129,44 +129,53 @@ func (s *Source) failed(a attempt, err error) error {
 		return err
 	}
 	err = s.failure(said)
-	if a.renewing == nil {
+	if a.renewing == nil && said.Err != errResting { //nolint:errorlint // the gate's own, as it is
 		s.set.refused.put(a.handle.key, err, said, s.set.now())
-	}
-	if said.Code == "rate_limited" && said.RetryAfter > 0 { // that is about us, whoever we ask for
-		s.set.refused.put(s.pause, err, said, s.set.now())
 	}
 	return err
 }
 
-// refusedBefore is the error of a moment ago, for this handle or for everybody.
+// refusedBefore is the error of a moment ago for this handle, or why nobody is to be asked.
 func (s *Source) refusedBefore(h *handle) error {
 	now := s.set.now()
 	if err := s.set.refused.get(h.key, now); err != nil {
 		return err
 	}
-	return s.set.refused.get(s.pause, now)
+	if s.gate != nil {
+		if said := s.gate.closed(now); said != nil {
+			return s.failure(said)
+		}
+	}
+	return nil
 }
 
 // call makes one request to a provider, as soon as there is room for it.
 func (s *Source) call(ctx context.Context, ask func(context.Context) (*provider.Response, error)) (*identity.Tokens, error) {
-	select {
-	case s.set.calls <- struct{}{}:
-		defer func() { <-s.set.calls }()
-	case <-ctx.Done():
-		return nil, &provider.Error{Kind: provider.Unavailable, Code: "timeout", Detail: "too many requests to providers were under way", Err: context.Cause(ctx)}
-	}
-	r, err := ask(ctx)
-	var said *provider.Error
-	switch {
-	case errors.As(err, &said):
+	leave, said := s.gate.enter(ctx, s.set.now)
+	if said != nil {
 		return nil, said
-	case err != nil:
-		return nil, &provider.Error{Kind: provider.Unavailable, Code: "unreachable", Err: err}
-	case r == nil || r.AccessToken.IsZero():
-		return nil, &provider.Error{Kind: provider.Misbehaved, Code: "bad_response", Detail: "the answer has no token in it"}
+	}
+	said = &provider.Error{Kind: provider.Unavailable, Code: "canceled"} // a panic is no word about the provider
+	defer func() { leave(said) }()
+	r, err := ask(ctx)
+	if said = saidBy(r, err); said != nil {
+		return nil, said
 	}
 	t := r.Tokens
 	return &t, nil
+}
+
+// saidBy is what a provider said instead of giving a token, nil if it gave one.
+func saidBy(r *provider.Response, err error) (said *provider.Error) {
+	switch {
+	case errors.As(err, &said):
+		return said
+	case err != nil:
+		return &provider.Error{Kind: provider.Unavailable, Code: "unreachable", Err: err}
+	case r == nil || r.AccessToken.IsZero():
+		return &provider.Error{Kind: provider.Misbehaved, Code: "bad_response", Detail: "the answer has no token in it"}
+	}
+	return nil
 }
 
 // forcedPause is how long a token is served that was obtained because its predecessor was rejected, whatever the upstream

@@ -29,7 +29,7 @@ func (e *entry) claim(now int64) bool {
 // asks for.
 func (s *Source) renew(ctx context.Context, h *handle, who *identity.Identity, e *entry) {
 	now := s.set.now()
-	if s.set.refused.get(s.pause, now) != nil || !e.claim(now.UnixNano()) || !s.set.begin() {
+	if s.gate != nil && s.gate.closed(now) != nil || !e.claim(now.UnixNano()) || !s.set.begin() {
 		return
 	}
 	a := attempt{handle: h, who: who, as: s.set.cache.generation(h), renewing: e}

@@ -2,6 +2,8 @@ package credential
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,10 +20,6 @@ const (
 	purposeName    seal.Purpose = "credential name"
 )
 
-// maxCalls is how many requests to providers may be under way at once: a crowd that comes after a restart must not become
-// one at the provider (S18). Who is beyond it waits.
-const maxCalls = 128
-
 // Set is all configured credentials and their cache.
 type Set struct {
 	sources map[string]*Source
@@ -33,9 +31,9 @@ type Set struct {
 	refused *negative
 	flights flights
 	shared  *shared // nil = each replica fetches its own
-	calls   chan struct{}
+	gates   map[string]*gate // by provider
 	ring    *seal.Ring
-	names   *sync.Pool // of keyed hashes; nil without a ring
+	names   []*sync.Pool // of keyed hashes, one for each key of the ring; none without a ring
 
 	now  func() time.Time
 	log  *slog.Logger
@@ -61,10 +59,15 @@ func build(c []Config, d Deps, clients map[string]client) (*Set, error) {
 	}
 	s := &Set{
 		sources: make(map[string]*Source, len(c)), issuer: d.Issuer, ring: d.Ring,
-		calls: make(chan struct{}, maxCalls), now: d.Now, log: d.Log,
+		gates: make(map[string]*gate, len(clients)), now: d.Now, log: d.Log,
 	}
 	if s.ring != nil {
-		s.names = &sync.Pool{New: func() any { return s.ring.Hash(purposeName) }}
+		for _, key := range s.ring.Derive(purposeName, seal.KeySize) {
+			s.names = append(s.names, &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }})
+		}
+	}
+	for name := range clients {
+		s.gates[name] = newGate()
 	}
 	var err error
 	if s.cache, err = newCache(d.MaxBytes); err != nil {
@@ -98,6 +101,7 @@ func build(c []Config, d Deps, clients map[string]client) (*Set, error) {
 func (s *Set) add(c *Config, clients map[string]client) {
 	source := &Source{
 		set: s, conf: *c, name: c.Name, client: clients[c.Provider], flow: flowOf(c.Flow), place: newPlace(c), mark: new(mark),
+		gate: s.gates[c.Provider],
 	}
 	s.sources[c.Name] = source
 	s.order = append(s.order, source)

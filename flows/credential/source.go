@@ -19,7 +19,7 @@ type Source struct {
 	subject *Source // of a chain; nil = a token that the caller brought
 	actor   *Source
 
-	pause digest               // names the provider, where it wants to be left alone for a while
+	gate  *gate                // to the provider; nil where none is asked
 	base  digest               // of everything that a token depends on, but for whom it is
 	same  *handle              // for flows that obtain the same for everybody
 	fixed *identity.Credential // of static
@@ -65,9 +65,6 @@ func flowOf(name string) flow {
 // settle finishes a source whose subject and actor are known.
 func (s *Source) settle() error {
 	s.base = s.baseKey()
-	pause := newTuple("pause")
-	pause.text(s.conf.Provider)
-	s.pause = pause.sum()
 	if !s.individual() {
 		s.same = &handle{key: s.base}
 	}

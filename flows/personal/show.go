@@ -82,6 +82,9 @@ func (t *Tokens) show(w http.ResponseWriter, r *http.Request, p *person, a attem
 	return nil
 }
 
+// ofLogin are scopes that say what a login may tell us (OpenID Connect Core §5.4 and §11), and nothing about what may be done.
+var ofLogin = map[string]bool{"openid": true, "profile": true, "email": true, "address": true, "phone": true, "offline_access": true}
+
 // form is what a person may choose, as they have chosen it already, if they have.
 func (t *Tokens) form(p *person, asked wish) pages.PersonalTokenForm {
 	f := pages.PersonalTokenForm{Name: asked.name, ReadOnly: asked.readOnly}
@@ -99,6 +102,9 @@ func (t *Tokens) form(p *person, asked wish) pages.PersonalTokenForm {
 		f.Lifetimes = append(f.Lifetimes, pages.Choice{Value: seconds(d), Label: inWords(d), Chosen: d == chosen})
 	}
 	for _, s := range p.who.Scopes {
+		if ofLogin[s] {
+			continue // a box that is good for nothing is worse than none; programs may still name it
+		}
 		f.Scopes = append(f.Scopes, pages.Choice{Value: s, Label: s, Chosen: slices.Contains(asked.scopes, s)})
 	}
 	if len(p.reach) > 1 { // else there is nothing to choose

@@ -127,36 +127,53 @@ func (c *Client) checkIsAccessToken(t *jwt) error {
 	if t.isAccessToken() {
 		return nil
 	}
-	no := func(why string) error { return fail(Misbehaved, "not_an_access_token", "%s", why) }
 	for _, name := range []string{"nonce", "at_hash", "c_hash", "events"} {
 		if t.claims.has(name) {
-			return no("it has the claim " + name + ", as ID and logout tokens have")
+			return noAccessToken("it has the claim " + name + ", as ID and logout tokens have")
 		}
 	}
-	switch strings.ToLower(t.claims.text("typ")) { // Keycloak names the kind in the claims
-	case "id", "refresh", "offline", "logout":
-		return no("its claim typ is " + shown(t.claims.text("typ")))
+	if err := checkOwnKind(t.claims); err != nil {
+		return err
 	}
-	switch use := t.claims.text("token_use"); use { // Cognito; Ory Hydra in introspection
-	case "", "access", "access_token":
-	default:
-		return no("its claim token_use is " + shown(use))
-	}
-	if aud, err := t.audience(); err == nil && len(aud) == 1 && c.isClient(t, aud[0]) {
-		for _, name := range []string{"scope", "scp", "client_id", "cid", "appid", "roles", "permissions"} {
-			if t.claims.has(name) {
-				return nil
-			}
-		}
-		return no("it is for a client alone and names no scope or client, as ID tokens do")
+	if aud, err := t.audience(); err == nil && len(aud) == 1 && c.isClient(t, aud[0]) && !namesGrant(t.claims) {
+		return noAccessToken("it is for a client alone and names no scope or client, as ID tokens do")
 	}
 	return nil
 }
 
-// isClient tells whether an audience is a client, as that of an ID token is: this one, or where azp stands for the audience,
-// the one that azp names.
+func noAccessToken(why string) error { return fail(Misbehaved, "not_an_access_token", "%s", why) }
+
+// checkOwnKind reads what a provider calls the kind of a token in its claims. Only words for an access token pass: there are
+// more kinds than anybody could list.
+func checkOwnKind(o object) error {
+	for _, name := range []string{
+		"typ",       // Keycloak
+		"token_use", // Cognito; Ory Hydra in introspection
+		"tokenName", // PingAM, whose refresh tokens are signed and addressed as its access tokens are
+		"tokenType", // Casdoor
+	} {
+		kind, err := o.str(name)
+		switch strings.ToLower(kind) {
+		case "", "access", "access_token", "access-token", "at+jwt", "bearer", "dpop", "jwt":
+		default:
+			return noAccessToken("its claim " + name + " is " + shown(kind))
+		}
+		if err != nil {
+			return noAccessToken("its claim " + name + " is no text")
+		}
+	}
+	return nil
+}
+
+// isClient tells whether an audience is a client, as that of an ID token is: this one, or the one that azp names.
 func (c *Client) isClient(t *jwt, aud string) bool {
-	return aud != "" && (aud == c.conf.ClientID || c.conf.AudienceClaim == "azp" && aud == t.claims.text("azp"))
+	return aud == c.conf.ClientID || aud == t.claims.text("azp")
+}
+
+// namesGrant tells whether claims name a scope, or a client in a way in which ID tokens do not. roles are none of these:
+// Entra writes them into ID tokens too, but azpacr and appid into access tokens alone.
+func namesGrant(o object) bool {
+	return slices.ContainsFunc([]string{"scope", "scp", "client_id", "cid", "appid", "azpacr", "permissions"}, o.has)
 }
 
 // checkUnbound refuses a token that is bound to a key: whoever sends it as a plain Bearer
@@ -195,5 +212,11 @@ func machine(o object, client string) bool {
 	return client != "" && o.text("sub") == client ||
 		o.text("gty") == "client-credentials" ||
 		o.text("idtyp") == "app" ||
-		client != "" && o.text("preferred_username") == "service-account-"+strings.ToLower(client)
+		client != "" && o.text("preferred_username") == "service-account-"+strings.ToLower(client) && !ofPerson(o)
+}
+
+// ofPerson tells whether a token of Keycloak's is of a person's session. There, whoever may choose a user name may choose
+// that of a service account.
+func ofPerson(o object) bool {
+	return (o.has("sid") || o.has("session_state")) && !o.has("client_id") && !o.has("clientId")
 }

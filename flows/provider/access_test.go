@@ -132,7 +132,7 @@ func TestRS4AudienceAloneIsNotEnough(t *testing.T) {
 	}
 	_, err := c.VerifyAccessToken(t.Context(), token(nil), mine)
 	wants(t, err, provider.Misbehaved, "not_an_access_token")
-	for _, name := range []string{"scope", "scp", "client_id", "cid", "appid", "roles", "permissions"} {
+	for _, name := range []string{"scope", "scp", "client_id", "cid", "appid", "azpacr", "permissions"} {
 		if _, err := c.VerifyAccessToken(t.Context(), token(map[string]any{name: "x"}), mine); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -71,6 +71,16 @@ func TestCC1WhatComesBesideAnAccessTokenOfOurOwnIsDropped(t *testing.T) {
 	}
 }
 
+// TestP144WhatIsNoAccessTokenIsNoneOfOurOwn: issued_token_type, which makes N_A possible, has no place in this answer.
+func TestP144WhatIsNoAccessTokenIsNoneOfOurOwn(t *testing.T) {
+	r := newRogue(t)
+	r.on("/token", answerJSON(200, traded("T", map[string]any{"token_type": "N_A", "issued_token_type": provider.TypeIDToken})))
+	got, err := r.client().ClientCredentials(t.Context(), provider.ClientCredentialsRequest{})
+	if wants(t, err, provider.Misbehaved, "bad_response"); got != nil {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestCA9ClientCredentialsAuthenticateTheClient(t *testing.T) {
 	for method, change := range eachMethod() {
 		t.Run(method, func(t *testing.T) {

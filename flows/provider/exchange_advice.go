@@ -34,6 +34,9 @@ const (
 func advices() []advice {
 	const x, j, cc = GrantTokenExchange, GrantJWTBearer, clientCredentials
 	return []advice{
+		// Keycloak, by whichever grant. A wrong secret is an unauthorized_client there.
+		{keycloak, "", "", "invalid client credentials", Misconfigured, "invalid_client", `the realm has no client {client}, or it is disabled, or its secret is another one: compare client_id and client_secret with Clients › {client} › Credentials`},
+
 		// Keycloak: standard token exchange.
 		{keycloak, x, "", "standard token exchange is not enabled", Misconfigured, "unauthorized_client", `switch on "Standard token exchange" for client {client} (Clients › {client} › Settings › Capability config)`},
 		{keycloak, x, "", "public client is not allowed", Misconfigured, "unauthorized_client", `client {client} is public: switch on "Client authentication" for it and give Doorward its secret, since only confidential clients may exchange tokens`},
@@ -63,7 +66,7 @@ func advices() []advice {
 		{keycloak, cc, "", "not allowed to retrieve service account", Misconfigured, "unauthorized_client", `client {client} is public or bearer-only: switch on "Client authentication" and "Service account roles" for it`},
 		{keycloak, cc, "", "the associated service account", Misconfigured, "", `switch "Service account roles" of client {client} off and on again: its user is gone`},
 		{keycloak, cc, "", "disabled", Misconfigured, "", `enable the service account user of client {client}`},
-		{keycloak, cc, "invalid_scope", "", Misconfigured, "", `add {scope} as a default or optional client scope to client {client}`},
+		{keycloak, cc, "invalid_scope", "", Misconfigured, "", `add {scope} as a default or optional client scope to client {client} (Clients › {client} › Client scopes)`},
 
 		// Entra. Where an interaction code comes with claims, it is known by them and does not get here.
 		{entra, j, "", "aadsts50072:", Refused, "interaction_required", askPerson},

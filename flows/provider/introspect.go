@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,11 +45,12 @@ func (c *Client) Introspect(ctx context.Context, token secret.String, e AccessEx
 // introspected judges an answer that is one.
 func (c *Client) introspected(claims object, token secret.String, e AccessExpect) (*identity.Identity, error) {
 	if string(claims["active"]) != "true" {
-		return nil, fail(Misbehaved, "inactive", "the provider says that it is not active")
+		return nil, fail(Misbehaved, "inactive", "the provider says that it is not active%s", c.whyInactive(token))
 	}
 	c.nameClient(claims)
+	bindAsNamed(claims, token)
 	t := &jwt{claims: claims}
-	for _, check := range []check{c.checkNamedIssuer, checkSubject, c.checkPeriod, c.checkAudience(e), checkKind, c.checkIsAccessToken, e.checkUnbound} {
+	for _, check := range []check{c.checkNamedIssuer, checkSubject, c.checkPeriod, c.checkAudience(e), checkKind, c.checkIsAccessToken, checkKeyNamed, e.checkUnbound} {
 		if err := check(t); err != nil {
 			return nil, err
 		}
@@ -60,6 +63,20 @@ func (c *Client) introspected(claims object, token secret.String, e AccessExpect
 		who.Username = attribute(claims.text("username"))
 	}
 	return who, nil
+}
+
+// whyInactive tells of a rule of Keycloak's that its answer is silent about: to a client that is not in the token's aud no
+// token is active, not even one that was issued to it.
+func (c *Client) whyInactive(token secret.String) string {
+	claims, ok := readClaims(token.Reveal())
+	if !ok || c.vendor() != keycloak {
+		return ""
+	}
+	aud, err := claims.strings("aud", true)
+	if err != nil || slices.Contains(aud, c.conf.ClientID) {
+		return ""
+	}
+	return fmt.Sprintf("; Keycloak says so of every token whose aud lacks the client that asks: expected %q in aud, got %s; a mapper of type \"Audience\" at the client that the token is issued to puts it there", c.conf.ClientID, listed(aud))
 }
 
 // askAbout returns the members of the answer. Its failures say nothing about the token.
@@ -88,7 +105,11 @@ func (c *Client) askAbout(ctx context.Context, token secret.String) (object, err
 		return nil, c.explained(ours(err))
 	}
 	if c.conf.SignedIntrospection {
-		return nil, fail(Misconfigured, "bad_response", "the introspection endpoint answers without a signature: have it sign for client %q (RFC 9701), or switch signed_introspection off", c.conf.ClientID)
+		how := fmt.Sprintf("have it sign for client %q (RFC 9701), or switch signed_introspection off", c.conf.ClientID)
+		if c.vendor() == keycloak {
+			how = "Keycloak has no signed answers (RFC 9701): switch signed_introspection off"
+		}
+		return nil, fail(Misconfigured, "bad_response", "the introspection endpoint answers without a signature: %s", how)
 	}
 	return o, nil
 }
@@ -158,6 +179,26 @@ func checkKind(t *jwt) error {
 		return nil
 	}
 	return fail(Misbehaved, "not_an_access_token", "its token_type is %s", shown(kind))
+}
+
+// checkKeyNamed refuses an answer that calls a token DPoP and does not say to which key it is bound (RFC 9449 §6.2): nobody
+// could hold a proof against it, and it would pass as a plain Bearer (RS-9).
+func checkKeyNamed(t *jwt) error {
+	if !strings.EqualFold(t.claims.text("token_type"), "DPoP") {
+		return nil
+	}
+	if cnf, err := parseObject(t.claims["cnf"]); err == nil && cnf.has("jkt") {
+		return nil
+	}
+	return fail(Misbehaved, "token_bound", "its token_type is DPoP, and the answer does not name the key (cnf with jkt, RFC 9449 §6.2)")
+}
+
+// bindAsNamed binds a token to the key that it names itself, if it is a JWT, where the answer is silent. What is not verified
+// here can only make a token worth less.
+func bindAsNamed(claims object, token secret.String) {
+	if own, ok := readClaims(token.Reveal()); ok && own.has("cnf") && !claims.has("cnf") {
+		claims["cnf"] = own["cnf"]
+	}
 }
 
 // nameClient gives a token without sub the subject that RFC 9068 §2.2 gives to tokens of a client's own: the client. Only

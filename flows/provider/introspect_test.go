@@ -143,7 +143,7 @@ func TestWhatAnAnswerOfIntrospectionSays(t *testing.T) {
 		"RS-5 preferred_username goes first":       {map[string]any{"username": "al", "preferred_username": "ali"}, nil, "", "alice spa false [read] ali"},
 		"RS-5 scp":                                 {map[string]any{"scope": nil, "scp": []string{"a", "b"}}, nil, "", "alice spa false [a b] "},
 		"SEC-7 a service account":                  {map[string]any{"sub": "spa"}, nil, "", "spa spa true [read] "},
-		"RS-4 token_type DPoP":                     {map[string]any{"token_type": "DPoP"}, nil, "", "alice spa false [read] "},
+		"RS-4 token_type DPoP":                     {map[string]any{"token_type": "DPoP", "cnf": map[string]any{"jkt": "x"}}, nil, "token_bound", ""},
 		"RS-4 no token_type":                       {map[string]any{"token_type": nil}, nil, "", "alice spa false [read] "},
 		"RS-4 token_type refresh_token":            {map[string]any{"token_type": "refresh_token"}, nil, "not_an_access_token", ""},
 		"RS-4 token_type is an object":             {map[string]any{"token_type": map[string]any{}}, nil, "bad_claims", ""},
@@ -234,6 +234,41 @@ func TestRS8ASignedAnswer(t *testing.T) {
 				} else if err != nil || who.Subject != "alice" {
 					t.Error(err)
 				}
+			}
+		})
+	}
+}
+
+// TestKeycloaksSilenceAboutAudiencesIsBroken: it calls inactive what is not for whoever asks, and signs nothing.
+func TestKeycloaksSilenceAboutAudiencesIsBroken(t *testing.T) {
+	r := newRogue(t)
+	jwt := func(claims string) secret.String { return secret.New("e30." + b64([]byte(claims)) + ".c2ln") }
+	const rule = `expected "doorward" in aud, got `
+	for name, row := range map[string]struct {
+		at     string
+		token  secret.String
+		signed bool
+		answer string
+		says   string
+		not    string
+	}{
+		"for others":                   {atKeycloak, jwt(`{"aud":["stock","orders"]}`), false, `{"active":false}`, rule + `"stock", "orders"`, ""},
+		"for nobody, but of ours":      {atKeycloak, jwt(`{"azp":"doorward"}`), false, `{"active":false}`, rule, ""},
+		"for us: it is really over":    {atKeycloak, jwt(`{"aud":["stock","doorward"]}`), false, `{"active":false}`, "not active", "Keycloak"},
+		"it cannot be read":            {atKeycloak, secret.New("opaque"), false, `{"active":false}`, "not active", "Keycloak"},
+		"another provider has no rule": {atAny, jwt(`{"aud":"stock"}`), false, `{"active":false}`, "not active", "Keycloak"},
+		"signed answers":               {atKeycloak, jwt(`{"aud":"doorward"}`), true, `{"active":true}`, "Keycloak has no signed answers", "have it sign"},
+		"signed answers of another":    {atAny, jwt(`{"aud":"doorward"}`), true, `{"active":true}`, "have it sign", "Keycloak"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r.on("/introspect", answerJSON(200, row.answer))
+			c := r.client(conf(func(c *provider.Config) {
+				c.Issuer, c.Discovery, c.SignedIntrospection = row.at, false, row.signed
+				c.Endpoints = provider.Endpoints{Token: r.url + "/token", JWKS: r.url + "/keys", Introspection: r.url + "/introspect"}
+			}))
+			_, err := c.Introspect(t.Context(), row.token, forOrders)
+			if err == nil || !strings.Contains(err.Error(), row.says) || row.not != "" && strings.Contains(err.Error(), row.not) || strings.Contains(err.Error(), row.token.Reveal()) {
+				t.Error(err)
 			}
 		})
 	}

@@ -45,8 +45,8 @@ func (c *Client) JWTBearer(ctx context.Context, r JWTBearerRequest) (*Response, 
 	if err != nil {
 		return nil, err
 	}
-	if got.TokenType != "Bearer" {
-		return nil, fail(Misbehaved, "bad_response", "the token endpoint's answer: token_type %s for an access token", shown(got.TokenType))
+	if err := checkBearer(got); err != nil {
+		return nil, err
 	}
 	if err := c.checkTraded(got, form, r.Same); err != nil {
 		return nil, err

@@ -150,6 +150,14 @@ func TestEntraKnowsAPersonByOID(t *testing.T) {
 	if err := obo(`{"iss":"`+atEntra+`","sub":"pairwise-2","oid":"bob"}`, &identity.Identity{Issuer: atEntra, Subject: "pairwise-1"}); err != nil {
 		t.Errorf("nothing to compare with: %v", err)
 	}
+	const v1 = `{"iss":"https://sts.windows.net/7a4e/","tid":"7a4e","sub":"pairwise-2",` // a target may want tokens of version 1, which have another iss
+	alice.Claims = identity.NewClaims([]byte(`{"oid":"alice","tid":"7a4e"}`))
+	wants(t, obo(v1+`"oid":"bob"}`, alice), provider.Misbehaved, "bad_subject")
+	for _, same := range []string{v1 + `"oid":"alice"}`, v1 + `"x":1}`, `{"iss":"https://sts.windows.net/other/","tid":"other","oid":"guest-of-another-tenant"}`} {
+		if err := obo(same, alice); err != nil {
+			t.Errorf("%s: %v", same, err)
+		}
+	}
 	issuer = "https://login.corp.example/7a4e/v2.0" // Entra under a name of the company's own
 	alice = &identity.Identity{Issuer: issuer, Subject: "pairwise-1", Claims: identity.NewClaims([]byte(`{"oid":"alice"}`))}
 	if err := obo(`{"iss":"`+issuer+`","sub":"pairwise-2","oid":"alice"}`, alice); err != nil {

@@ -126,7 +126,15 @@ func checkIssued(got *Response, want string) error {
 		return fail(Misbehaved, "bad_response", "the token endpoint's answer: issued_token_type is missing (RFC 8693 §2.2.1)")
 	case got.IssuedTokenType != want:
 		return fail(Misbehaved, "bad_response", "the token endpoint's answer: expected issued_token_type %q, got %s", want, shown(got.IssuedTokenType))
-	case want == TypeAccessToken && got.TokenType != "Bearer":
+	case want == TypeAccessToken:
+		return checkBearer(got)
+	}
+	return nil
+}
+
+// checkBearer refuses N_A: what came is no access token then (RFC 8693 §2.2.1).
+func checkBearer(got *Response) error {
+	if got.TokenType != "Bearer" {
 		return fail(Misbehaved, "bad_response", "the token endpoint's answer: token_type %s for an access token", shown(got.TokenType))
 	}
 	return nil
@@ -181,30 +189,35 @@ func (c *Client) checkTarget(t *jwt, form url.Values) error {
 	return fail(Misbehaved, "bad_audience", "the token that came is for %s; %s", listed(got), c.asked(form))
 }
 
-// checkPerson wants the token to be about the same person, as far as one issuer names both. Entra gives a person another
-// sub for every client, and one oid for all.
+// checkPerson wants the token to be about the same person, as far as both name one in the same words: sub within an issuer.
+// Entra gives a person another sub for every client, but one oid for all of a tenant, whichever of its two issuers a token is of.
 func (c *Client) checkPerson(claims object, who *identity.Identity, onBehalfOf bool) error {
-	if who == nil || claims.text("iss") != who.Issuer {
+	if who == nil {
 		return nil
 	}
+	sameIssuer := claims.text("iss") == who.Issuer
 	name, want := "sub", who.Subject
-	if v := c.vendor(); v == entra || onBehalfOf {
-		if oid := objectID(who); v == entra || oid != "" && claims.has("oid") {
-			name, want = "oid", oid
-		}
+	switch oid := claimOf(who, "oid"); {
+	case c.vendor() == entra:
+		tenant := claimOf(who, "tid")
+		sameIssuer = sameIssuer || tenant != "" && claims.text("tid") == tenant
+		name, want = "oid", oid
+	case onBehalfOf && oid != "" && claims.has("oid"):
+		name, want = "oid", oid
 	}
-	if got := claims.text(name); got != "" && want != "" && got != want {
+	if got := claims.text(name); sameIssuer && got != "" && want != "" && got != want {
 		return fail(Misbehaved, "bad_subject", "the token that came is about another person: expected %s %s, got %s", name, shown(want), shown(got))
 	}
 	return nil
 }
 
-func objectID(who *identity.Identity) string {
+// claimOf returns a claim that is a text, else "".
+func claimOf(who *identity.Identity, name string) string {
 	if who.Claims == nil {
 		return ""
 	}
-	oid, _ := who.Claims.Lookup("oid")
-	s, _ := oid.(string)
+	v, _ := who.Claims.Lookup(name)
+	s, _ := v.(string)
 	return s
 }
 
