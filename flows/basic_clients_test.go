@@ -1,6 +1,8 @@
 package flows
 
 import (
+	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -140,6 +142,56 @@ func TestAClientIsNobodyOnceItsProviderIsGone(t *testing.T) {
 		d.open(byClients("data.read"))
 		if w := d.send(1, d.request("nightly-backup", backupSecret, office)); w.Code == 200 {
 			t.Errorf("the proof of one issuer counts for another: %s", w.Body)
+		}
+	})
+}
+
+// RFC 6749 §2.3.1 has clients encode both as a form would, so that an id may hold a colon; many don't.
+func TestAClientMayEncodeItsIDAndSecret(t *testing.T) {
+	const id, password = "https://jobs.test/a b", "s:e+c%ü r/41="
+	for name, c := range map[string]struct {
+		user, password string
+		status         int
+	}{
+		"both, as the RFC has it":    {url.QueryEscape(id), url.QueryEscape(password), 200},
+		"spaces as in a path":        {url.PathEscape(id), url.PathEscape(password), 401}, // "+" and ":" stay there
+		"twice":                      {url.QueryEscape(url.QueryEscape(id)), url.QueryEscape(url.QueryEscape(password)), 401},
+		"the secret of another":      {url.QueryEscape(id), url.QueryEscape("backup"), 401},
+		"no encoding":                {"plain", "a+b%zz=", 200},
+		"a plus is one as it stands": {"plus", "a+b/c==", 200},
+		"encoded plus":               {"plus", url.QueryEscape("a+b/c=="), 200},
+		"a control character":        {"plus%00", url.QueryEscape("a+b/c=="), 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := doorsFor(t, 1, byClients("data.read"), func(p *plan) {
+					p.idp = func(c *idp.Config) {
+						for id, password := range map[string]string{id: password, "plain": "a+b%zz=", "plus": "a+b/c=="} {
+							c.Clients = append(c.Clients, idp.Client{ID: id, Secret: password, Grants: []string{clientGrant}, Scopes: []string{"data.read"}})
+						}
+					}
+				})
+				w := d.try(c.user, c.password, office)
+				if w.Code != c.status {
+					t.Errorf("%d %s", w.Code, w.Body)
+				}
+			})
+		})
+	}
+}
+
+func TestP172SpellingsOfOneClientAreOneBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := doorsFor(t, 1, byClients("data.read"), machines)
+		for n := range 50 {
+			name := []byte("nightly-backup")
+			user := string(name[:n%14]) + fmt.Sprintf("%%%02x", name[n%14]) + string(name[n%14+1:])
+			if w := d.send(0, d.request(user, fmt.Sprint("guess ", n), street+fmt.Sprint(n))); w.Code == 429 {
+				time.Sleep(8 * time.Second)
+			}
+		}
+		if n := d.grants(clientGrant); n == 0 || n > maxUserStrikes {
+			t.Errorf("%d guesses were forwarded", n)
 		}
 	})
 }

@@ -37,8 +37,9 @@ type stack struct {
 	log      *testnet.Output
 	toml     string
 
-	stop  func() error
-	admin string
+	stop   func() error
+	admin  string
+	change []func(*idp.Config) // what the provider does otherwise
 }
 
 // application records what reaches it.
@@ -87,9 +88,9 @@ func (a *application) last(t *testing.T) *http.Request {
 
 // newStack makes a stack; its gateway is not running yet. extra is TOML that follows the
 // five lines which protect the application.
-func newStack(t *testing.T, extra string) *stack {
+func newStack(t *testing.T, extra string, change ...func(*idp.Config)) *stack {
 	t.Helper()
-	s := &stack{t: t, dir: t.TempDir(), log: &testnet.Output{}, app: newApplication(t)}
+	s := &stack{change: change, t: t, dir: t.TempDir(), log: &testnet.Output{}, app: newApplication(t)}
 	port := free(t)
 	s.origin = fmt.Sprintf("http://localhost:%d", port)
 	s.startProvider("")
@@ -125,15 +126,14 @@ func (s *stack) startProvider(address string) {
 		s.provider.Listener = l
 	}
 	if s.idp == nil {
-		var err error
-		if s.idp, err = idp.New(idp.Config{
+		conf := idp.Config{
 			Issuer:        "http://" + s.provider.Listener.Addr().String(),
 			RotateRefresh: true,
 			Clients: []idp.Client{{
 				ID: "doorward", Secret: clientSecret, SkipConsent: true,
 				RedirectURIs:           []string{s.origin + "/oauth2/callback"},
 				PostLogoutRedirectURIs: []string{s.origin + "/oauth2/logout/callback"},
-				Grants:                 []string{"authorization_code", "refresh_token", "password", idp.GrantDevice, idp.GrantCIBA, "client_credentials", idp.GrantTokenExchange},
+				Grants:                 []string{"authorization_code", "refresh_token", "password", idp.GrantDevice, idp.GrantCIBA, "client_credentials", idp.GrantTokenExchange, idp.GrantJWTBearer},
 				ResponseTypes:          []string{"code", "id_token", "id_token token", "code id_token", "code token", "code id_token token"},
 			}},
 			DevicePollInterval: time.Second, CIBAPollInterval: time.Second,
@@ -141,7 +141,12 @@ func (s *stack) startProvider(address string) {
 				{Username: "alice", Password: "wonderland-9", Email: "alice@example.com", EmailVerified: true, Name: "Alice Example", Groups: []string{"staff"}},
 				{Username: "bob", Password: "builder-9", Email: "bob@example.com", EmailVerified: true},
 			},
-		}); err != nil {
+		}
+		for _, change := range s.change {
+			change(&conf)
+		}
+		var err error
+		if s.idp, err = idp.New(conf); err != nil {
 			s.t.Fatal(err)
 		}
 	}

@@ -1,16 +1,23 @@
 package bearer_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/doorward/doorward/demo/idp"
+	"github.com/doorward/doorward/demo/idp/idptest"
+	"github.com/doorward/doorward/flows/provider"
 	"github.com/doorward/doorward/internal/credentials"
 	"github.com/doorward/doorward/internal/pages"
+	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/signing"
 )
 
 // Every row is a token that must not pass, whatever else the route takes.
@@ -232,5 +239,134 @@ func TestNoTokenReachesTheLog(t *testing.T) {
 		if log := w.log.String(); !strings.Contains(log, "invalid_client") || strings.Contains(log, token) {
 			t.Errorf("%s", log)
 		}
+	})
+}
+
+// TestGarbageUnderExaminationHoldsUpNoTokenThatIsKnown: whoever sends garbage to a provider that is slow about it may keep
+// others from being looked at for the first time, but not those who were let in before.
+func TestGarbageUnderExaminationHoldsUpNoTokenThatIsKnown(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		c := w.checker("vault")
+		known, unknown := w.alice("vault", opaque), w.alice("vault", opaque)
+		accepts(t, c, plain(known))
+		time.Sleep(time.Minute) // the verdict has ended
+		w.idps["vault"].Misbehave(idp.Answer(503, "", "").On(idp.Introspect).For("token", known))
+		fails(t, c, plain(known), "provider_unavailable") // an outage makes no stranger of it
+		time.Sleep(3 * time.Second)
+		var all sync.WaitGroup
+		for i := range 100 {
+			garbage := fmt.Sprint("garbage", i)
+			w.idps["vault"].Misbehave(idp.Hanging().On(idp.Introspect).For("token", garbage).Always())
+			all.Go(func() { _, _ = c.Check(t.Context(), plain(garbage)) })
+		}
+		time.Sleep(time.Second)
+		fails(t, c, plain(unknown), "overloaded")
+		began := time.Now()
+		accepts(t, c, plain(known))
+		if d := time.Since(began); d > 0 {
+			t.Errorf("it waited for %s", d)
+		}
+		w.idps["vault"].EndToken(known)
+		time.Sleep(time.Minute)
+		refuses(t, c, plain(known), credentials.InvalidToken, "not active")
+		all.Wait()
+	})
+}
+
+// TestTokensThatWereMadeForSomethingElse: whatever else is signed in this house, or carried in a request, opens nothing.
+func TestTokensThatWereMadeForSomethingElse(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		c := w.checker("corp", "partner")
+		ours, err := signing.New([][]byte{bytes.Repeat([]byte{1}, signing.SeedSize)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now().Unix()
+		own := func(iss string) string {
+			token, err := ours.Sign(map[string]any{"iss": iss, "sub": "8f2c-alice", "aud": api, "iat": now, "exp": now + 60, "jti": "J", "client_id": "doorward", "scope": "orders.read"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return token
+		}
+		typed := func(typ string) string {
+			return w.alice("corp", func(m *idp.Mint) { m.Header = map[string]any{"typ": typ} })
+		}
+		for name, row := range map[string]struct{ token, says string }{
+			"our own assertion":              {own("https://gateway.example"), "not accepted here"},
+			"our own, in a provider's name":  {own(issuers["corp"]), "signature"},
+			"a client's assertion":           {own("doorward"), "not accepted here"},
+			"a DPoP proof":                   {newKey(t).proof(t, "x", nil), "names no issuer"},
+			"a DPoP proof that names one":    {newKey(t).proof(t, "x", map[string]any{"iss": issuers["corp"]}), "not an access token"},
+			"a signed answer about a token":  {typed("token-introspection+jwt"), "not an access token"},
+			"a logout token":                 {typed("logout+jwt"), "not an access token"},
+			"of partner, in the name of his": {w.alice("partner", func(m *idp.Mint) { m.Claims = map[string]any{"iss": issuers["corp"]} }), "signature"},
+		} {
+			if refuses(t, c, plain(row.token), credentials.InvalidToken, row.says); t.Failed() {
+				t.Fatal(name)
+			}
+		}
+	})
+}
+
+// TestAPanicEndsNeitherTheProcessNorTheOtherRequests that wait for the same verdict.
+func TestAPanicEndsNeitherTheProcessNorTheOtherRequests(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		var broken atomic.Bool
+		p, err := provider.New(provider.Config{Name: "corp", Issuer: issuers["corp"], ClientID: "doorward", ClientSecret: secret.New(idptest.Secret), Discovery: true}, provider.Deps{Dial: w.net.Dial, Now: func() time.Time {
+			if broken.Load() {
+				panic("a bug")
+			}
+			return time.Now()
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(p.Close)
+		w.providers["corp"] = p
+		w.v = w.verifier(0)
+		c := w.checker("corp")
+		accepts(t, c, plain(w.alice("corp")))
+		broken.Store(true)
+		token := w.alice("corp")
+		var all sync.WaitGroup
+		for range 10 {
+			all.Go(func() { fails(t, c, plain(token), "provider_unavailable") })
+		}
+		all.Wait()
+		if log := w.log.String(); strings.Contains(log, token) || strings.Contains(log, "a bug") || !strings.Contains(log, "panic") {
+			t.Errorf("%s", log)
+		}
+		broken.Store(false)
+		accepts(t, c, plain(token))
+	})
+}
+
+// TestP127TwoProvidersOfOneIssuerNeverShareAVerdict: they may hold a token to different claims.
+func TestP127TwoProvidersOfOneIssuerNeverShareAVerdict(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		for name, change := range map[string]func(*provider.Config){
+			"by-client": func(c *provider.Config) { c.AudienceClaim = "client_id" },
+			"by-alg":    func(c *provider.Config) { c.SigningAlgs = []string{"PS512"} },
+		} {
+			conf := provider.Config{Name: name, Issuer: issuers["corp"], Discovery: true}
+			change(&conf)
+			p, err := provider.New(conf, provider.Deps{Dial: w.net.Dial})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(p.Close)
+			w.providers[name] = p
+		}
+		w.v = w.verifier(0)
+		token := w.alice("corp")
+		accepts(t, w.checker("corp"), plain(token))
+		refuses(t, w.checker("by-client"), plain(token), credentials.InvalidToken, "client_id")
+		refuses(t, w.checker("by-alg"), plain(token), credentials.InvalidToken, "signed in a way")
+		accepts(t, w.checkerFor([]string{"doorward"}, "by-client"), plain(token))
+		refuses(t, w.checkerFor([]string{"doorward"}, "corp"), plain(token), credentials.InvalidToken, "not meant for this API")
+		// Of two with the same issuer the first judges.
+		accepts(t, w.checker("corp", "by-alg"), plain(token))
+		refuses(t, w.checker("by-alg", "corp"), plain(token), credentials.InvalidToken, "signed in a way")
 	})
 }

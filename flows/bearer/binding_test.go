@@ -3,6 +3,8 @@ package bearer_test
 import (
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -165,7 +167,11 @@ func TestMT3ABoundTokenNeedsItsCertificate(t *testing.T) {
 			}
 			p.Certificate = thumb
 			accepts(t, c, p)
-			p.Scheme, p.Proofs = "DPoP", []string{newKey(t).proof(t, p.Token, nil)}
+			p.Scheme, p.Proofs, p.Certificate = "DPoP", []string{newKey(t).proof(t, p.Token, nil)}, ""
+			if r := refuses(t, c, p, credentials.InvalidToken, "none was presented"); r.Scheme != "DPoP" {
+				t.Errorf("what came as DPoP is answered as DPoP: %+v", r)
+			}
+			p.Certificate = thumb
 			refuses(t, c, p, credentials.InvalidToken, "not bound to a DPoP key")
 		}
 	})
@@ -217,5 +223,30 @@ func TestANonceIsAskedForGivenAndEnds(t *testing.T) {
 			t.Error("a nonce that has ended is given out")
 		}
 		accepts(t, c, plain(w.alice("corp"))) // which has no proof
+	})
+}
+
+// TestDP9OneProofOpensOnceHoweverManyBringItAtATime, here at two replicas with one store.
+func TestDP9OneProofOpensOnceHoweverManyBringItAtATime(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		replicas := []*bearer.Checker{w.checker("corp"), nil}
+		w.v = w.verifier(0)
+		replicas[1] = w.checker("corp")
+		k := newKey(t)
+		token := w.alice("corp", k.bind(t))
+		proof := k.proof(t, token, nil)
+		var all sync.WaitGroup
+		var opened atomic.Int32
+		for i := range 100 {
+			all.Go(func() {
+				if who, err := replicas[i%2].Check(t.Context(), dpop(token, proof)); err == nil && who != nil {
+					opened.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		if opened.Load() != 1 {
+			t.Errorf("it has opened %d times", opened.Load())
+		}
 	})
 }

@@ -12,7 +12,7 @@ const (
 	defaultBytes = 64 << 20
 	// entryWeight is what an entry costs beside the text of its token, in bytes: entry, credential, tokens, and its share
 	// of the cache. It is measured by BenchmarkMemory.
-	entryWeight  = 576
+	entryWeight  = 592
 	stripeNumber = 1 << 16
 )
 
@@ -23,14 +23,16 @@ type entry struct {
 	as         uint32         // generation of the stripe before it was obtained
 	weight     uint32
 	failed     atomic.Uint32 // renewals in a row that have failed
-	end        int64         // from then on nobody gets it; Unix nanoseconds, here and below
+	from       int64         // before that nobody gets it: the clock was put back; Unix nanoseconds, here and below
+	end        int64         // from then on nobody gets it
 	next       atomic.Int64  // renewal is due
-	forced     int64         // when it was obtained because its predecessor was rejected; 0 = it was not
+	forced     int64         // when it was obtained because its predecessor was rejected
+	row        uint8         // of how many such it is the last; 0 = its predecessor was not
 	rejected   atomic.Bool
 }
 
 // usable reports whether it may be handed out.
-func (e *entry) usable(now int64) bool { return now < e.end && e.alive() && !e.rejected.Load() }
+func (e *entry) usable(now int64) bool { return e.from <= now && now < e.end && e.alive() && !e.rejected.Load() }
 
 // alive reports whether its owner was not told to be forgotten since before it was asked for.
 func (e *entry) alive() bool { return e.stripe == nil || e.stripe.Load() == e.as }

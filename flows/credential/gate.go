@@ -104,11 +104,11 @@ func (g *gate) learn(said *provider.Error, trial bool, now time.Time) {
 	switch {
 	case said != nil && said.Code == "canceled": // by us
 	case said == nil || said.Code != "timeout":
-		g.hung, g.rests = 0, 0
+		g.hung, g.rests, g.trying = 0, 0, false
 		if g.because != nil && g.because.Code == "timeout" {
 			g.until = time.Time{}
 		}
-	case now.Before(g.until): // sent before it was known
+	case now.Before(g.until) || g.hung >= patience && !trial: // sent before it was known
 	default:
 		if g.hung++; g.hung >= patience {
 			g.rest(min(firstRest<<min(g.rests, 8), mostRest), now, "timeout", "it has not answered in time for several times in a row")

@@ -15,6 +15,7 @@ import (
 
 const (
 	unknownLife = time.Minute      // of a token that says nothing about its end (CC-3)
+	mostLife    = 24 * time.Hour   // for which a token is kept, however long it lives (S16)
 	leeway      = time.Minute      // by which a provider's clock may be wrong, as with every other token
 	mostSkew    = 10 * time.Second // by which a token is dropped before its end: clocks differ, and requests travel
 	mostLead    = 5 * time.Minute  // by which a renewal comes before the end
@@ -42,7 +43,7 @@ func (g *grant) bound(now time.Time) error {
 	}
 	exp := jwtEnd(g.tokens.AccessToken)
 	if !g.tokens.Expiry.IsZero() && !exp.After(now) && now.Sub(exp) < leeway { // the provider's clock is behind; expires_in knows none
-		exp = time.Time{}
+		exp = exp.Add(leeway)
 	}
 	own := earliest(g.tokens.Expiry, exp, g.until)
 	if own.IsZero() {
@@ -51,7 +52,7 @@ func (g *grant) bound(now time.Time) error {
 	if !own.After(now) {
 		return &provider.Error{Kind: provider.Misbehaved, Code: "token_expired", Detail: "the token that came has ended already, at " + own.UTC().Format(time.RFC3339) + "; do the clocks differ?"}
 	}
-	g.ends = earliest(own, g.source, g.limit)
+	g.ends = earliest(own, g.source, g.limit, now.Add(mostLife))
 	if g.until.IsZero() {
 		g.tokens.Expiry = g.ends
 	}
@@ -63,7 +64,7 @@ func (g *grant) end() time.Time {
 	if !g.until.IsZero() {
 		return g.ends
 	}
-	return g.ends.Add(-min(mostSkew, g.ends.Sub(g.tokens.ReceivedAt)/10))
+	return g.ends.Add(-max(0, min(mostSkew, g.ends.Sub(g.tokens.ReceivedAt)/10)))
 }
 
 // next is when it is to be renewed, in Unix nanoseconds: after 80 to 85 % of its life, or five minutes before its end if

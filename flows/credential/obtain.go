@@ -46,7 +46,15 @@ func (s *Source) fetch(ctx context.Context, a attempt) (*entry, error) {
 	if old != nil && old.usable(set.now().UnixNano()) && !a.fresh && old != a.renewing {
 		return old, nil // somebody was faster
 	}
-	if set.shared != nil && s.flow.shared() && !a.fresh {
+	if old != nil && !old.alive() {
+		old = nil // what it was says nothing about what lies in the store since
+	}
+	share := set.shared != nil && s.flow.shared()
+	var b begun
+	if share {
+		b = set.shared.begin(ctx, a.handle)
+	}
+	if share && !a.fresh {
 		g, release := set.shared.claim(ctx, a.handle, func(g *grant) bool { return s.better(g, old, a.who) })
 		defer release()
 		if g != nil {
@@ -63,8 +71,8 @@ func (s *Source) fetch(ctx context.Context, a attempt) (*entry, error) {
 	if err != nil {
 		return nil, s.failed(a, err)
 	}
-	if set.shared != nil && s.flow.shared() && e.alive() {
-		set.shared.save(ctx, a.handle, g, e.alive)
+	if share && e.alive() {
+		set.shared.save(ctx, a.handle, g, b)
 	}
 	return e, nil
 }
@@ -72,6 +80,9 @@ func (s *Source) fetch(ctx context.Context, a attempt) (*entry, error) {
 // better reports whether another replica's token is of use: it has not ended, and is not the one that is to be replaced.
 func (s *Source) better(g *grant, old *entry, who *identity.Identity) bool {
 	now := s.set.now()
+	if g.tokens.ReceivedAt.After(now.Add(leeway)) { // by a clock that is not ours any more
+		return false
+	}
 	if g.limit = earliest(g.limit, s.limit(who)); g.bound(now) != nil || !g.end().After(now) {
 		return false
 	}
@@ -98,11 +109,11 @@ func (s *Source) keep(a attempt, g *grant, old *entry) (*entry, error) {
 		return nil, &provider.Error{Kind: provider.Misbehaved, Code: "bad_response", Detail: "the token that came holds bytes that cannot stand in " + s.place.header}
 	}
 	e := &entry{
-		credential: c, stripe: s.set.cache.stripe(a.handle), as: a.as, end: g.end().UnixNano(), weight: s.place.weight(c),
+		credential: c, stripe: s.set.cache.stripe(a.handle), as: a.as, from: now.Add(-leeway).UnixNano(), end: g.end().UnixNano(), weight: s.place.weight(c),
 	}
 	e.next.Store(g.next(now))
 	if old != nil && old.rejected.Load() {
-		e.forced = now.UnixNano()
+		e.forced, e.row = now.UnixNano(), min(old.row+1, mostRow)
 	}
 	if e.alive() { // else one that was asked for later may be there
 		s.set.cache.put(a.handle.key, e)
@@ -179,11 +190,15 @@ func saidBy(r *provider.Response, err error) (said *provider.Error) {
 }
 
 // forcedPause is how long a token is served that was obtained because its predecessor was rejected, whatever the upstream
-// says: one that accepts nothing must not make Doorward ask the provider at each request.
-const forcedPause = 5 * time.Second
+// says, and twice as long each time that its successor is rejected too, mostRow times at most: one that accepts nothing
+// must not make Doorward ask the provider at each request.
+const (
+	forcedPause = 5 * time.Second
+	mostRow     = 5
+)
 
 // Rejected says that the upstream answered 401 invalid_token to what Token returned: it is dropped, and the next Token
-// gets another, at most once in a few seconds per token.
+// gets another, at most once in some seconds per token.
 func (s *Source) Rejected(ctx context.Context, who *identity.Identity, refused *identity.Credential) {
 	if s.fixed != nil || refused == nil || refused.Tokens == nil {
 		return
@@ -196,7 +211,7 @@ func (s *Source) Rejected(ctx context.Context, who *identity.Identity, refused *
 	if e == nil || !e.credential.Tokens.AccessToken.Equal(refused.Tokens.AccessToken) {
 		return // another has taken its place
 	}
-	if s.set.now().UnixNano()-e.forced < int64(forcedPause) || !e.rejected.CompareAndSwap(false, true) {
+	if e.row > 0 && s.set.now().UnixNano()-e.forced < int64(forcedPause)<<(e.row-1) || !e.rejected.CompareAndSwap(false, true) {
 		return
 	}
 	if s.set.shared != nil && s.flow.shared() {

@@ -48,19 +48,57 @@ func (s *Set) share(d Deps) error {
 		return errors.New("credential: tokens for other replicas are sealed with a key of the ring, and there is none")
 	}
 	s.shared = &shared{store: d.Shared, set: s, ring: d.Ring}
-	return d.Shared.Watch(s.open, goneKeys, func(key string) {
-		var owner digest
-		text := strings.TrimPrefix(key, goneKeys)
-		if n, err := base64.RawURLEncoding.Decode(owner[:], []byte(text)); err == nil && n == len(owner) {
-			s.cache.forget(owner)
-		}
-	})
+	return d.Shared.Watch(s.open, goneKeys, s.shared.heard)
+}
+
+// heard is told that somebody was forgotten, or that the word of it has ended.
+func (s *shared) heard(key string) {
+	var owner digest
+	text := strings.TrimPrefix(key, goneKeys)
+	if n, err := base64.RawURLEncoding.Decode(owner[:], []byte(text)); err != nil || n != len(owner) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.set.open, storeLimit)
+	defer cancel()
+	if word, ok := s.word(ctx, owner); !ok || word != 0 {
+		s.set.cache.forget(owner)
+	}
 }
 
 func encoded(d digest) string { return base64.RawURLEncoding.EncodeToString(d[:]) }
 
 // name is where a token lies; keyed, so that whoever reads the store cannot tell whose it is.
 func (s *shared) name(h *handle) string { return encoded(s.set.keyed(h.key)) }
+
+// word is the version of what was said last about an owner, 0 = nothing; ok is false if that is not known.
+func (s *shared) word(ctx context.Context, owner digest) (version uint64, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, storeLimit)
+	defer cancel()
+	items, err := s.store.Get(ctx, goneKeys+encoded(owner))
+	if err != nil {
+		s.complain(ctx, err)
+		return 0, false
+	}
+	return items[0].Version, true
+}
+
+// begun is the state of things before a token is asked for: if its owner is forgotten after that, wherever, it is left to
+// nobody.
+type begun struct {
+	word  uint64
+	known bool
+}
+
+func (s *shared) begin(ctx context.Context, h *handle) (b begun) {
+	if !h.owned {
+		return begun{known: true}
+	}
+	b.word, b.known = s.word(ctx, h.owner)
+	return b
+}
+
+// still reports whether nobody has forgotten the owner since.
+func (s *shared) still(ctx context.Context, h *handle, b begun) bool { return b.known && s.begin(ctx, h) == b }
 
 // claim returns a token of another replica that serves, or nil and the right to fetch one, which release gives back. It
 // waits a second at most for somebody else who is fetching it.
@@ -120,10 +158,11 @@ func (s *shared) unsealed(ctx context.Context, key string, blob []byte) *grant {
 	return g
 }
 
-// save leaves a token to the others. If its owner is forgotten meanwhile, it is taken back.
-func (s *shared) save(ctx context.Context, h *handle, g *grant, alive func() bool) {
+// save leaves a token to the others. If its owner was forgotten meanwhile, it is taken back, and counts no more here:
+// whoever forgets says so before they look for what lies there, and we look for their word after we have laid it.
+func (s *shared) save(ctx context.Context, h *handle, g *grant, b begun) {
 	ttl := g.end().Sub(s.set.now())
-	if ttl <= 0 {
+	if ttl <= 0 || !b.known {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeLimit)
@@ -136,7 +175,8 @@ func (s *shared) save(ctx context.Context, h *handle, g *grant, alive func() boo
 	if err := s.store.Put(ctx, key, s.ring.Seal(purposeToken, encode(g), []byte(key)), ttl, index...); err != nil {
 		s.complain(ctx, err)
 	}
-	if !alive() {
+	if !s.still(ctx, h, b) {
+		s.set.cache.forget(h.owner)
 		s.remove(ctx, key)
 	}
 }
@@ -151,26 +191,28 @@ func (s *shared) drop(ctx context.Context, h *handle, token secret.String) {
 	}
 }
 
-// forget removes everything of an owner, and tells the other replicas. Where nothing lies, there is nobody to tell: who has
-// such a token in memory has left it here.
-func (s *shared) forget(ctx context.Context, owner digest) {
+// forget tells the other replicas, also those that are just asking a provider, and removes everything of an owner, under
+// all of its names.
+func (s *shared) forget(ctx context.Context, owners []digest) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeLimit)
 	defer cancel()
-	told := false
+	for _, owner := range owners {
+		if err := s.store.Put(ctx, goneKeys+encoded(owner), []byte{layout}, goneLife); err != nil {
+			s.complain(ctx, err)
+		}
+		s.clear(ctx, ownerIndex+encoded(owner))
+	}
+}
+
+func (s *shared) clear(ctx context.Context, index string) {
 	for range mostPages {
-		keys, err := s.store.List(ctx, ownerIndex+encoded(owner), "", page)
+		keys, err := s.store.List(ctx, index, "", page)
 		if err != nil {
 			s.complain(ctx, err)
 			return
 		}
 		if len(keys) == 0 {
 			return
-		}
-		if !told { // first: what another replica saves after that is taken back by it
-			told = true
-			if err := s.store.Put(ctx, goneKeys+encoded(owner), []byte{layout}, goneLife); err != nil {
-				s.complain(ctx, err)
-			}
 		}
 		s.remove(ctx, keys...)
 	}
