@@ -179,7 +179,7 @@ func TestTheBackupServiceShowsWhatTheStorageSays(t *testing.T) {
 	for how, words := range map[string][]string{
 		"doorward": {"DataStorageAPI accepts it", "Sent through Doorward, without any token", "201 Created", "sub doorward", "right: aud"},
 		"none":     {"DataStorageAPI refuses it", "401 Unauthorized : there is no access token"},
-		"other":    {"DataStorageAPI refuses it", "401 Unauthorized", "wrong: aud", "aud data-storage-api , got billing-api"},
+		"other":    {"DataStorageAPI refuses it", "401 Unauthorized", "wrong: aud", "aud wanted data-storage-api , got billing-api"},
 	} {
 		a := submit(t, w.apps, "/nightlybackup/", url.Values{"how": {how}}, navigation...)
 		checkMarkup(t, a.body)
@@ -218,7 +218,7 @@ func TestMicroserviceAPassesOnThePersonsToken(t *testing.T) {
 	headers := append([]string{"X-Forwarded-User", "alice", "Authorization", "Bearer " + persons, "Sec-Fetch-Site", "same-origin"}, navigation...)
 	for how, words := range map[string][]string{
 		"doorward": {"MicroserviceB accepts it", "aud microservice-b", "sub 8f2c-alice", `act {"sub":"microservice-a"}`},
-		"own":      {"MicroserviceB refuses it", "aud microservice-b , got microservice-a", "sub 8f2c-alice"},
+		"own":      {"MicroserviceB refuses it", "aud wanted microservice-b , got microservice-a", "sub 8f2c-alice"},
 		"none":     {"MicroserviceB refuses it", "there is no access token"},
 	} {
 		a := submit(t, w.apps, "/microservice-a/", url.Values{"how": {how}}, headers...)

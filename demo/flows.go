@@ -72,7 +72,7 @@ func stories(c Config) []flow {
 		{
 			Name: "Token exchange", Example: "MicroserviceA → MicroserviceB (as UserX)", ID: Exchange, Who: "A service that acts for a person",
 			Story: "A holds a token that was meant for A. On the way to B Doorward swaps it for one that is meant for B, and still says whose request it is.",
-			Steps: []string{"Open MicroserviceA and sign in.", "Press Ask B for me: B got a token that is for B, about you, and says in act that A asks.", "Let A send your own token, or none: B refuses both."},
+			Steps: []string{"Open MicroserviceA and sign in.", "Press Ask B for me: the token that reaches B is made for B, names you, and says in act that A asks for you.", "Let A send your own token, or none: B refuses both."},
 			Open:  "/" + Exchange + "/", Button: "Open MicroserviceA",
 			Parties: map[sequence.Party]string{"App": serviceA, "API": ServiceB},
 		},

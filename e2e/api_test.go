@@ -27,6 +27,7 @@ type api struct {
 
 	mu       sync.Mutex
 	accepted []called
+	barred   map[string]bool // tokens of which it knows that they are over
 	keys     map[string]*rsa.PublicKey
 }
 
@@ -49,6 +50,11 @@ func newAPI(t *testing.T, issuer, audience string) *api {
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	claims, err := a.check(token)
+	if a.bars(token) {
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		http.Error(w, "the API bars this token", http.StatusUnauthorized)
+		return
+	}
 	if !ok || err != nil {
 		// Without error="invalid_token", at which Doorward would try once more.
 		http.Error(w, fmt.Sprintf("the API refuses: %v", err), http.StatusUnauthorized)
@@ -66,6 +72,19 @@ func (a *api) all() []called {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Clone(a.accepted)
+}
+
+func (a *api) bars(token string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.barred[token]
+}
+
+// bar has the API refuse a token that is good by all that it says.
+func (a *api) bar(token string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.barred = map[string]bool{token: true}
 }
 
 // check is RFC 9068 §4 for a token that is signed with RS256.

@@ -3,9 +3,11 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 const ownToken = `
@@ -131,5 +133,46 @@ func TestTheEgressRecoversWithItsProvider(t *testing.T) {
 	w.provider.start(t)
 	if !eventually(func() bool { return call(t, w.egress+"/data/x", nil).Status == http.StatusOK }) {
 		t.Errorf("and with it still: %+v", call(t, w.egress+"/data/x", nil))
+	}
+}
+
+// The upstream may know that a token is over before its end. Who calls notices nothing, unless their request has a body,
+// which is not there a second time.
+func TestATokenThatTheUpstreamRefusesIsReplaced(t *testing.T) {
+	for name, c := range map[string]struct {
+		body  url.Values
+		gives []int
+	}{
+		"without a body": {nil, []int{200, 200}},
+		"with a body":    {url.Values{"a": {"body"}}, []int{200, 401, 200}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := prepareMachines(t, providerOptions{})
+			w.start(t, ownToken)
+			for i, want := range c.gives {
+				if got := call(t, w.egress+"/data/x", c.body); got.Status != want {
+					t.Fatalf("request %d gets %d %s", i+1, got.Status, got.Body)
+				}
+				if i == 0 {
+					w.api.bar(w.api.all()[0].Token)
+				}
+			}
+			calls := w.api.all()
+			second := calls[len(calls)-1].Token
+			if calls[0].Token == second {
+				t.Error("the API was shown the token again that it has refused")
+			}
+			// An upstream that refuses whatever it gets does not make the provider work at each request.
+			w.api.bar(second)
+			began := time.Now()
+			for range 5 {
+				if got := call(t, w.egress+"/data/x", c.body); got.Status != http.StatusUnauthorized {
+					t.Errorf("it refuses the new one as well: %d %s", got.Status, got.Body)
+				}
+			}
+			if n := w.provider.count(t, "grant", "client_credentials"); n != 2 && time.Since(began) < 5*time.Second { // or it may be asked again
+				t.Errorf("the provider was asked %d times", n)
+			}
+		})
 	}
 }

@@ -147,3 +147,38 @@ credential = "second"
 		t.Errorf("there were %d exchanges: %+v", n, w.provider.events(t))
 	}
 }
+
+// With the session end the tokens that were got in its name.
+func TestWhoHasSignedOutHasNoExchangedTokenLeft(t *testing.T) {
+	w := prepareMachines(t, providerOptions{})
+	w.start(t, traded+`
+[[route]]
+name = "app"
+host = "%[1]s"
+upstream = ["%[3]s"]
+credential = "data"
+`)
+	b := newBrowser(t)
+	tb := w.signedIn(t, b, "alice", "/cart")
+	cookies := tb.cookies(w.gateway.origin + "/cart")
+	if got := fetch(tb, `"/cart"`, `{}`); got.Status != http.StatusOK {
+		t.Fatalf("signed in: %+v", got)
+	}
+	var kept []string // as a thief would
+	for _, c := range cookies {
+		kept = append(kept, c.Name+"="+c.Value)
+	}
+	if got := call(t, w.gateway.origin+"/cart", nil, "Cookie", strings.Join(kept, "; ")); got.Status != http.StatusOK {
+		t.Fatalf("with the cookie alone: %d %s", got.Status, got.Body)
+	}
+	if got := fetch(tb, `"/oauth2/sign_out"`, `{method: "POST", redirect: "manual"}`); got.Status >= 400 {
+		t.Fatalf("signing out: %+v", got)
+	}
+	before := len(w.api.all())
+	if got := call(t, w.gateway.origin+"/cart", nil, "Cookie", strings.Join(kept, "; ")); got.Status != http.StatusUnauthorized {
+		t.Errorf("with the cookie of a session that has ended: %d %s", got.Status, got.Body)
+	}
+	if now := len(w.api.all()); now != before {
+		t.Errorf("the API was called %d times more", now-before)
+	}
+}

@@ -149,3 +149,72 @@ audience = ["gateway"]
 		t.Errorf("the service was called %d times", n)
 	}
 }
+
+// Keycloak binds a token to a key; it is taken from whoever shows that key, once for each proof.
+func TestKeycloaksBoundTokenIsTakenFromWhoHoldsTheKey(t *testing.T) {
+	w := newKeycloakMachines(t, keycloakClient("gateway")+keycloakBearer)
+	holder, endpoint := newHolder(t), w.keycloak.issuer+"/protocol/openid-connect/token"
+	token := w.keycloak.token(t, "portal", "alice", "DPoP", holder.proof(t, http.MethodPost, endpoint, ""))
+	if cnf, _ := claimsOf(t, token)["cnf"].(map[string]any); cnf["jkt"] != holder.thumbprint() {
+		t.Fatalf("Keycloak has bound the token to %v", cnf)
+	}
+	for _, path := range []string{"/", "/asking"} {
+		here := w.gateway.origin + path
+		proof := holder.proof(t, http.MethodGet, here, token)
+		if got := call(t, here, nil, "Authorization", "DPoP "+token, "DPoP", proof); got.Status != http.StatusOK {
+			t.Errorf("%s with a proof: %d %s", path, got.Status, got.challenge())
+		}
+		if got := call(t, here, nil, "Authorization", "DPoP "+token, "DPoP", proof); got.Status != http.StatusUnauthorized || !strings.Contains(got.challenge(), `error="invalid_dpop_proof"`) {
+			t.Errorf("%s with the same proof again: %d %s", path, got.Status, got.challenge())
+		}
+		if got := call(t, here, nil, "Authorization", "Bearer "+token); got.Status != http.StatusUnauthorized {
+			t.Errorf("%s as Bearer: %d", path, got.Status)
+		}
+	}
+}
+
+// The id and secret of a client, by HTTP Basic. Keycloak has two words for a wrong secret; nobody is to learn from them which
+// clients there are.
+func TestKeycloaksClientsAreTakenByHTTPBasic(t *testing.T) {
+	w := newKeycloakMachines(t, keycloakClient("gateway")+`
+[[route]]
+name = "api"
+host = "%[1]s"
+upstream = ["%[2]s"]
+accept = ["basic"]
+issuers = ["gateway"]
+basic = "client_credentials"
+`)
+	var wrong []string
+	for name, c := range map[string]struct {
+		id, secret string
+		status     int
+		code       string
+	}{
+		"right":                     {"nightly-backup", clientSecret, http.StatusOK, ""},
+		"a wrong secret":            {"nightly-backup", "wrong", http.StatusUnauthorized, "wrong_credentials"},
+		"an unknown client":         {"nobody", "wrong", http.StatusUnauthorized, "wrong_credentials"},
+		"one that is switched off":  {"retired", clientSecret, http.StatusUnauthorized, "wrong_credentials"},
+		"one that is not a machine": {"exchange-off", clientSecret, http.StatusForbidden, "login_denied"},
+	} {
+		r := &http.Request{Header: http.Header{}}
+		r.SetBasicAuth(c.id, c.secret)
+		got := call(t, w.gateway.origin+"/?"+c.id, nil, "Authorization", r.Header.Get("Authorization"))
+		if got.Status != c.status || c.code != "" && got.json(t)["code"] != c.code {
+			t.Errorf("%s: %d %s", name, got.Status, got.Body)
+		}
+		if c.status == http.StatusUnauthorized {
+			wrong = append(wrong, got.json(t)["detail"].(string))
+		}
+	}
+	if len(wrong) != 3 || wrong[0] != wrong[1] || wrong[0] != wrong[2] {
+		t.Errorf("who does not get in is told %q", wrong)
+	}
+	seen := w.app.last(t, "/?nightly-backup").Header
+	if seen.Get("X-Forwarded-Client") != "nightly-backup" || seen.Get("X-Forwarded-User") != "" || seen.Get("Authorization") != "" {
+		t.Errorf("the service sees %v", seen)
+	}
+	if n := len(w.app.all()); n != 1 {
+		t.Errorf("the service was called %d times", n)
+	}
+}

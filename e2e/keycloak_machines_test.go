@@ -42,14 +42,14 @@ func keycloakClient(id string) string {
 	return table
 }
 
-// token is what a client gets at Keycloak: for the person, or without one for itself.
-func (k *keycloak) token(t *testing.T, id, person string) string {
+// token is what a client gets at Keycloak: for the person, or without one for itself. headers are as for call.
+func (k *keycloak) token(t *testing.T, id, person string, headers ...string) string {
 	t.Helper()
 	form := url.Values{"grant_type": {"client_credentials"}}
 	if person != "" {
 		form = url.Values{"grant_type": {"password"}, "username": {person}, "password": {keycloakPasswords[person]}, "scope": {"openid"}}
 	}
-	got := call(t, k.issuer+"/protocol/openid-connect/token", form, "Authorization", basic(id))
+	got := call(t, k.issuer+"/protocol/openid-connect/token", form, append(headers, "Authorization", basic(id))...)
 	token, _ := got.json(t)["access_token"].(string)
 	if token == "" {
 		t.Fatalf("%s gets no token of Keycloak for %q: %d %s", id, person, got.Status, got.Body)
@@ -82,6 +82,29 @@ credential = "backup"
 	if len(tokens) != 1 {
 		t.Errorf("three calls have %d tokens", len(tokens))
 	}
+}
+
+func TestKeycloakGivesTheEgressAServiceUsersToken(t *testing.T) {
+	w := newKeycloakMachines(t, keycloakClient("gateway")+fmt.Sprintf(`
+[credential.robot]
+flow = "password"
+username = "bob"
+password = %q
+[[egress]]
+name = "stock"
+upstream = ["%%[3]s"]
+credential = "robot"
+`, keycloakPasswords["bob"]))
+	for range 2 {
+		if got := call(t, w.egress+"/stock/count", nil); got.Status != http.StatusOK {
+			t.Fatalf("the service gets %d %s", got.Status, got.Body)
+		}
+	}
+	calls := w.api.all()
+	if len(calls) != 2 || calls[0].Token != calls[1].Token || calls[0].Claims["preferred_username"] != "bob" {
+		t.Errorf("the API was called with %+v", calls)
+	}
+	w.gateway.keepsQuiet(t, calls[0].Token, keycloakPasswords["bob"])
 }
 
 func TestKeycloakExchangesWhatTheServiceWasCalledWith(t *testing.T) {
@@ -297,11 +320,68 @@ func TestKeycloakEveryRefusalNamesTheSettingThatMendsIt(t *testing.T) {
 	}
 }
 
+// What Keycloak does not know it passes over without a word; the token that comes is not what was asked for.
+func TestKeycloakWhatItPassesOverIsNotTakenForDone(t *testing.T) {
+	tables := keycloakClient("gateway") + `
+[credential.self]
+flow = "client_credentials"
+[credential.delegated]
+flow = "token_exchange"
+audience = ["stock"]
+actor = "self"
+[credential.resource]
+flow = "token_exchange"
+resource = ["https://stock.example"]
+[credential.id-token]
+flow = "token_exchange"
+audience = ["stock"]
+scopes = ["openid"]
+requested_token_type = "id_token"
+[credential.jwt]
+flow = "token_exchange"
+audience = ["stock"]
+requested_token_type = "jwt"
+[credential.bound]
+flow = "token_exchange"
+audience = ["stock"]
+`
+	for _, name := range []string{"delegated", "resource", "id-token", "jwt", "bound"} {
+		tables += fmt.Sprintf("[[egress]]\nname = %q\nupstream = [\"%%[3]s\"]\naccept = [\"bearer\"]\naudience = [\"gateway\"]\ncredential = %q\n", name, name)
+	}
+	w := newKeycloakMachines(t, tables)
+	plain := w.keycloak.token(t, "portal", "alice")
+	holder := newHolder(t)
+	bound := w.keycloak.token(t, "portal", "alice", "DPoP", holder.proof(t, http.MethodPost, w.keycloak.issuer+"/protocol/openid-connect/token", ""))
+	for name, words := range map[string][]string{
+		"delegated": {"no delegation", "leave actor out"},
+		"resource":  {"passes over resource", "as audience", "https://stock.example"},
+		"id-token":  {"the token that came is for", "gateway", "stock"},
+		"jwt":       {"requested_token_type unsupported", "set requested_token_type to access_token"},
+		"bound":     {"Sender-constrained token exchange rejected", "switch off DPoP"},
+	} {
+		to := w.egress + "/" + name + "/x"
+		headers := []string{"Authorization", "Bearer " + plain}
+		if name == "bound" {
+			headers = []string{"Authorization", "DPoP " + bound, "DPoP", holder.proof(t, http.MethodGet, to, bound)}
+		}
+		if got := call(t, to, nil, headers...); got.Status != http.StatusBadGateway || got.json(t)["code"] != "credential_refused" {
+			t.Errorf("%s: the caller gets %d %s", name, got.Status, got.Body)
+		}
+		w.gateway.wrote(t, append(words, `"/`+name+`/x"`, "credential_refused")...)
+	}
+	if n := len(w.api.all()); n != 0 {
+		t.Errorf("the API was called %d times", n)
+	}
+	w.gateway.keepsQuiet(t, plain, bound)
+}
+
+// Whose token is traded need not be its audience where it is its own: only a client that did not sign the person in must
+// be in aud.
 func TestKeycloakARouteExchangesThePersonsToken(t *testing.T) {
 	const tables = `
 [login.main]
 flow = "authorization_code"
-provider = "portal"
+provider = "SIGNER"
 [credential.stock]
 flow = "token_exchange"
 provider = "gateway"
@@ -320,37 +400,42 @@ upstream = ["%[2]s"]
 login = ["main"]
 credential = "session"
 `
-	w := newKeycloakMachines(t, keycloakClient("portal")+keycloakClient("gateway")+tables)
-	tb := newBrowser(t).tab(t)
-	tb.open(w.gateway.origin + "/cart")
-	tb.wait("Keycloak's sign-in form", func(v view) bool { return strings.HasPrefix(v.URL, w.keycloak.issuer) })
-	tb.do(
-		chromedp.SendKeys(chromedp.CSS("#username"), "alice"),
-		chromedp.SendKeys(chromedp.CSS("#password"), keycloakPasswords["alice"]+kb.Enter),
-	)
-	tb.waitURL(w.gateway.origin + "/cart")
-	for range 5 {
-		if got := fetch(tb, `"/cart"`, `{}`); got.Status != http.StatusOK {
-			t.Fatalf("the page's script gets %+v", got)
-		}
-	}
-	if got := fetch(tb, `"/own"`, `{}`); got.Status != http.StatusOK {
-		t.Fatalf("with the session's own token: %+v", got)
-	}
-	session := strings.TrimPrefix(w.app.last(t, "/own").Header.Get("Authorization"), "Bearer ")
-	had := claimsOf(t, session)
-	if had["azp"] != "portal" || slices.Contains(audiences(had), "stock") {
-		t.Errorf("the session's own token has %v", had)
-	}
-	tokens := map[string]bool{}
-	for _, c := range w.api.all() {
-		tokens[c.Token] = true
-		if c.Claims["sub"] != had["sub"] || c.Claims["preferred_username"] != "alice" || c.Claims["azp"] != "gateway" {
-			t.Errorf("the API was called with %v", c.Claims)
-		}
-		w.gateway.keepsQuiet(t, c.Token)
-	}
-	if len(tokens) != 1 {
-		t.Errorf("one session has %d exchanged tokens", len(tokens))
+	b := newBrowser(t)
+	for _, signer := range []string{"portal", "gateway"} {
+		t.Run("signed in by "+signer, func(t *testing.T) {
+			w := newKeycloakMachines(t, keycloakClient("portal")+keycloakClient("gateway")+strings.ReplaceAll(tables, "SIGNER", signer))
+			tb := b.apart(t).tab(t)
+			tb.open(w.gateway.origin + "/cart")
+			tb.wait("Keycloak's sign-in form", func(v view) bool { return strings.HasPrefix(v.URL, w.keycloak.issuer) })
+			tb.do(
+				chromedp.SendKeys(chromedp.CSS("#username"), "alice"),
+				chromedp.SendKeys(chromedp.CSS("#password"), keycloakPasswords["alice"]+kb.Enter),
+			)
+			tb.waitURL(w.gateway.origin + "/cart")
+			for range 5 {
+				if got := fetch(tb, `"/cart"`, `{}`); got.Status != http.StatusOK {
+					t.Fatalf("the page's script gets %+v", got)
+				}
+			}
+			if got := fetch(tb, `"/own"`, `{}`); got.Status != http.StatusOK {
+				t.Fatalf("with the session's own token: %+v", got)
+			}
+			session := strings.TrimPrefix(w.app.last(t, "/own").Header.Get("Authorization"), "Bearer ")
+			had := claimsOf(t, session)
+			if had["azp"] != signer || slices.Contains(audiences(had), "gateway") != (signer == "portal") {
+				t.Errorf("the session's own token has %v", had)
+			}
+			tokens := map[string]bool{}
+			for _, c := range w.api.all() {
+				tokens[c.Token] = true
+				if c.Claims["sub"] != had["sub"] || c.Claims["preferred_username"] != "alice" || c.Claims["azp"] != "gateway" || c.Token == session {
+					t.Errorf("the API was called with %v", c.Claims)
+				}
+				w.gateway.keepsQuiet(t, c.Token)
+			}
+			if len(tokens) != 1 {
+				t.Errorf("one session has %d exchanged tokens", len(tokens))
+			}
+		})
 	}
 }

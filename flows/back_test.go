@@ -48,6 +48,9 @@ func TestTargetKeepsWhatIsOurs(t *testing.T) {
 		"/@evil.test":                        "/@evil.test",
 		"/a:b":                               "/a:b",
 		"/oauth2x":                           "/oauth2x",
+		"/oauth2/tokens":                     "/oauth2/tokens", // a page of ours, for people
+		"/oauth2/tokens?x#y":                 "/oauth2/tokens?x#y",
+		"https://wiki.test/oauth2/tokens":    "https://wiki.test/oauth2/tokens",
 		"https://app.test":                   "/",
 		"https://app.test/x?y#z":             "/x?y#z",
 		"https://app.test?y=1":               "/?y=1",
@@ -82,7 +85,7 @@ func TestTargetRefuses(t *testing.T) {
 		"P066 port":   {"https://app.test:8443/", "https://app.test:99999", "https://app.test:", "https://app.test:0443/", "https://odd.test/", "https://app.test:443:443/"},
 		"S13 dot segments and own endpoints": {
 			"/../x", "/a/../../x", "/a/./b", "/%2e%2e/x", "/a/%2E", "/oauth2", "/oauth2/", "/oauth2/sign_out?rd=/x", "/%6fauth2/sign_out", "/oauth2/start#x", "https://wiki.test/oauth2/sign_out",
-			"/old/callback?code=x",
+			"/old/callback?code=x", "/oauth2/tokens/", "/oauth2/tokens/revoke", "/oauth2/tokensx/../start", "/oauth2/tokens%2f", "/oauth2/Tokens",
 		},
 		"garbage": {"", "x", "?", "#", "/%", "/%zz", "/" + strings.Repeat("a", maxBack), "/" + strings.Repeat("\u00fc", maxBack/3), "https://", "https://[::1", "https://[::1]/", "//"},
 	} {

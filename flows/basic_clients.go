@@ -4,26 +4,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/doorward/doorward/flows/provider"
 	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/pages"
+	"github.com/doorward/doorward/internal/secret"
 )
 
 // BasicClients authenticates by HTTP Basic with an OAuth client's id and secret, proved by the client credentials
 // grant (RFC 6749 §4.4) at a provider; scopes are asked for and may be none. Like Basic, it is for routes that accept
-// basic, and is to be called before anything is served. Who calls is a machine.
+// basic, and is to be called before anything is served. Who calls is a machine. Both id and secret may be encoded as
+// RFC 6749 §2.3.1 has it, or stand as they are.
 func (f *Flows) BasicClients(provider string, scopes []string) (*Basic, error) {
 	client := f.deps.Providers[provider]
 	if client == nil {
 		return nil, fmt.Errorf("basic: there is no provider %q", provider)
 	}
-	key := "client of " + client.Issuer()
-	t := f.clientTries[key]
+	accounts := "clients of " + client.Issuer()
+	t := f.clientTries[accounts]
 	if t == nil {
-		t = newTries(maxPasswordGrants, codeProviderDown, maxUserStrikes)
-		t.accounts, f.clientTries[key] = key, t
+		t = newTries(accounts, maxPasswordGrants, codeProviderDown, maxUserStrikes)
+		f.clientTries[accounts] = t
 	}
 	return f.basic(&clientsJudge{f, client, slices.Clone(scopes), t})
 }
@@ -44,6 +48,7 @@ func (j *clientsJudge) stamp([]byte) []byte { return nil }
 func (j *clientsJudge) current() bool       { return true }
 
 func (j *clientsJudge) prove(ctx context.Context, t typed, name digestOf) (*identity.Identity, error) {
+	t.username, t.password = formDecoded(t.username, t.password) // first: failures are counted by the id
 	return j.flows.try(ctx, j.tries, t, name, func(ctx context.Context) (*identity.Identity, *pages.Error, bool) {
 		who, err := j.client.ProveClient(ctx, t.username, t.password, j.scopes)
 		switch {
@@ -55,6 +60,21 @@ func (j *clientsJudge) prove(ctx context.Context, t typed, name digestOf) (*iden
 		}
 		return who, nil, true
 	})
+}
+
+// formDecoded undoes the encoding of RFC 6749 §2.3.1, where a client has done it: where there is a "%", and both are what
+// that encoding yields, and text. Many clients send both as they are, and what they send has hardly ever a "%".
+// Without one nothing is decoded, a "+" neither: secrets are often base64.
+func formDecoded(id string, proof secret.String) (string, secret.String) {
+	if !strings.Contains(id, "%") && !strings.Contains(proof.Reveal(), "%") {
+		return id, proof
+	}
+	plainID, err := url.QueryUnescape(id)
+	plainProof, err2 := url.QueryUnescape(proof.Reveal())
+	if err != nil || err2 != nil || !plain(plainID) || !plain(plainProof) {
+		return id, proof
+	}
+	return plainID, secret.New(plainProof)
 }
 
 // clientError makes an answer of what the provider said of a client that is not us.

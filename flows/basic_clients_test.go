@@ -161,12 +161,13 @@ func TestAClientMayEncodeItsIDAndSecret(t *testing.T) {
 		"a plus is one as it stands": {"plus", "a+b/c==", 200},
 		"encoded plus":               {"plus", url.QueryEscape("a+b/c=="), 200},
 		"a control character":        {"plus%00", url.QueryEscape("a+b/c=="), 401},
+		"what would decode to none":  {"raw", "x%01y", 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := doorsFor(t, 1, byClients("data.read"), func(p *plan) {
 					p.idp = func(c *idp.Config) {
-						for id, password := range map[string]string{id: password, "plain": "a+b%zz=", "plus": "a+b/c=="} {
+						for id, password := range map[string]string{id: password, "plain": "a+b%zz=", "plus": "a+b/c==", "raw": "x%01y"} {
 							c.Clients = append(c.Clients, idp.Client{ID: id, Secret: password, Grants: []string{clientGrant}, Scopes: []string{"data.read"}})
 						}
 					}
@@ -193,5 +194,18 @@ func TestP172SpellingsOfOneClientAreOneBudget(t *testing.T) {
 		if n := d.grants(clientGrant); n == 0 || n > maxUserStrikes {
 			t.Errorf("%d guesses were forwarded", n)
 		}
+	})
+}
+
+func TestFailuresOfAClientAreNotThoseOfAPerson(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoors(t, 1)
+		d.open(byClients())
+		for n := range 2 * maxUserStrikes {
+			d.send(1, d.request("alice", fmt.Sprint("guess ", n), street+fmt.Sprint(n)))
+			time.Sleep(70 * time.Second)
+		}
+		d.want(d.send(1, d.request("alice", "one more", street+"99")), 429, codeTooMany)
+		d.want(d.try("alice", "alice", street+"99"), 200, "")
 	})
 }

@@ -26,10 +26,12 @@
 //	waiting*.go          what both share: one record in the shared store for each login that waits, no goroutine,
 //	                     and at most one token request for each question of the browser
 //	notify.go            takes what a provider says by itself about a CIBA login (ping and push)
-//	password*.go         ask for a password. lockout.go bounds wrong passwords,
-//	                     for all replicas, without locking anybody out; password_refusal.go remembers refused ones
-//	basic.go             takes a password with each request: by password*.go, of local users (local*.go), or of OAuth clients
-//	                     (basic_clients.go). What they share is in tries.go
+//	password*.go         ask for a password, and try it at a provider
+//	basic.go             takes a password with each request: a provider's (password.go), a local user's (local*.go), or an
+//	                     OAuth client's (basic_clients.go)
+//	tries.go             is the one way in which any of these is tried. lockout.go bounds wrong passwords, for all
+//	                     replicas, without locking anybody out; password_refusal.go remembers refused ones, by the keyed
+//	                     hashes of password_name.go
 //	keys.go              knows API keys
 //	step_up.go           asks for more than a login did, because a provider wants it
 //	approval*.go         ask a person on their phone whether one request of theirs may pass; nobody is signed in

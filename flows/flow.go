@@ -60,9 +60,7 @@ func (l *login) setFlow(c Login) (err error) {
 	case "ciba":
 		l.ciba, err = newCIBA(l.client, c)
 	case "password":
-		if l.password, err = newPassword(l.client, c); err == nil {
-			l.password.accounts = l.client.Issuer()
-		}
+		l.password, err = newPassword(l.client.Issuer(), c)
 	default:
 		err = fmt.Errorf("flow: there is no flow %q", c.Flow)
 	}

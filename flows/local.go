@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/doorward/doorward/internal/credentials"
 	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/pages"
 	"github.com/doorward/doorward/internal/secret"
@@ -62,15 +61,14 @@ type localUsers struct {
 	tables  []string
 	all     []*localUser
 	tries   *tries
-	hashing chan struct{} // argon2id takes memory, and all of them a processor
+	hashing chan struct{} // takes a processor, and memory. Half of them are left to those whose proof is known
 }
 
 func (f *Flows) addUsers(users []User) error {
 	l := &localUsers{
-		tries:   newTries(maxLocalTries, codeOverloaded, maxUserStrikes),
-		hashing: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		tries:   newTries(IssuerUsers, maxLocalTries, codeOverloaded, maxUserStrikes),
+		hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
-	l.tries.accounts = IssuerUsers
 	for _, u := range users {
 		if slices.Contains(l.tables, u.Name) {
 			return fmt.Errorf("users.%s: there are two of this name", u.Name)
@@ -124,7 +122,7 @@ func checkLocalName(name string) error {
 		return fmt.Errorf("it is longer than %d bytes", maxLocalName)
 	case !plain(name), strings.TrimSpace(name) != name, strings.Contains(name, ":"):
 		return errors.New("a user name is text without colons, control characters, and spaces at either end")
-	case credentials.IsTicket(name), strings.HasPrefix(name, keyPrefix):
+	case ownSecret(name):
 		return errors.New("it looks like a ticket or a key")
 	}
 	return nil

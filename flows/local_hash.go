@@ -26,7 +26,7 @@ const (
 )
 
 // The parameters of new hashes. RFC 9106 §4 recommends 64 MiB and three passes for a server that signs people in now and
-// then; a gateway hashes for anybody who asks, a processor's worth at a time, and may have no more memory than that. So these
+// then; a gateway hashes for anybody who asks, and may have no more memory than that for all of them at a time. So these
 // are the ones that OWASP recommends as equivalent.
 const (
 	argonMemory = 19 << 10 // KiB
@@ -43,11 +43,11 @@ type passwordHash interface {
 }
 
 // HashPassword returns an argon2id hash in the PHC string format, as [User] has it. A password is 1 to 1024 bytes of text
-// without control characters: HTTP Basic carries no other.
+// without control characters, which HTTP Basic does not carry, and begins like no ticket and no key: those are never tried.
 func HashPassword(password secret.String) (string, error) {
 	p := password.Reveal()
-	if p == "" || len(p) > maxTyped || !plain(p) {
-		return "", fmt.Errorf("a password is 1 to %d bytes of text in UTF-8 without control characters", maxTyped)
+	if !typable(p) {
+		return "", fmt.Errorf("a password is 1 to %d bytes of text in UTF-8 without control characters, and no ticket or key of Doorward's", maxTyped)
 	}
 	salt := make([]byte, argonSalt)
 	_, _ = rand.Read(salt) // never fails: it ends the process instead

@@ -81,6 +81,7 @@ func TestHashesThatAreWeakOrTooDearAreRefusedByName(t *testing.T) {
 		"bcrypt too dear":     {"$2y$16$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i", "cost is 16"},
 		"bcrypt cut":          {"$2y$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0", "60 characters"},
 		"bcrypt of elsewhere": {"$2y$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h+i", "60 characters"},
+		"bcrypt without $":    {"$2y$06xIf6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i", "60 characters"},
 		"argon2i":             {phc("argon2i", "v=19", "m=8,t=1,p=1", 8, 16), "argon2id"},
 		"argon2d":             {phc("argon2d", "v=19", "m=8,t=1,p=1", 8, 16), "argon2id"},
 		"old version":         {phc("argon2id", "v=16", "m=8,t=1,p=1", 8, 16), "v=19"},

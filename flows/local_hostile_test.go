@@ -31,7 +31,7 @@ func TestP173AliceOfOneKindIsNeverAliceOfAnother(t *testing.T) {
 		for _, in := range []lets{byClients("data.read"), byUsers("alice"), byUsers("team")} {
 			d.open(in)
 		}
-		want := []string{corp + " false legacy []", corp + " true  []", IssuerUsers + " false  [local]", IssuerUsers + ":team false  [team]"}
+		want := []string{corp + " false legacy [staff admins]", corp + " true  []", IssuerUsers + " false  [local]", IssuerUsers + ":team false  [team]"}
 		seen := make(map[string]bool)
 		for n := range 12 {
 			kind := (n * 3) % 4
@@ -156,4 +156,50 @@ func TestACallerThatLeavesIsCountedAllTheSame(t *testing.T) {
 			t.Errorf("%d guesses were hashed", n)
 		}
 	})
+}
+
+// For a name that nobody has somebody's hash is compared. Whoever knows that one's password is not in by any name.
+func TestAPasswordCountsForItsOwnNameOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := locals(t, 1, func(p *plan) {
+			p.flows = func(c *Config) { c.Users = []User{{Name: "alice", Hash: secret.New(quick("alice"))}} }
+		})
+		for n, name := range []string{"nobody", "Alice", "alice ", "ａｌｉｃｅ", "*"} {
+			d.want(d.try(name, "alice", street+fmt.Sprint(n)), 401, codeWrongCredentials)
+			time.Sleep(longWindow)
+		}
+		d.want(d.try("alice", "alice", office), 200, "")
+	})
+}
+
+func TestWhateverIsSaidOfALocalUserCountsAtOnce(t *testing.T) {
+	hash := quick("alice")
+	for name, c := range map[string]struct {
+		now  User
+		want string
+	}{
+		"another address":              {User{Name: "alice", Hash: secret.New(hash), Email: "new@example.com"}, IssuerUsers + " new@example.com"},
+		"the same hash, but in a file": {User{Name: "team", Lines: []byte("alice:" + hash)}, IssuerUsers + ":team "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := locals(t, 1, func(p *plan) {
+					p.flows = func(c *Config) {
+						c.Users = []User{{Name: "alice", Hash: secret.New(hash), Email: "old@example.com"}, {Name: "team", Lines: []byte("bob:" + hash)}}
+					}
+				})
+				d.want(d.try("alice", "alice", office), 200, "")
+				d.plan.flows = func(conf *Config) { conf.Users = []User{c.now} }
+				if c.now.Name == "team" { // who alice was is known still, but not on this route
+					d.plan.flows = func(conf *Config) { conf.Users = []User{{Name: "alice", Hash: secret.New(hash)}, c.now} }
+				}
+				d.replica(t)
+				d.open(byUsers(c.now.Name))
+				d.want(d.send(1, d.request("alice", "alice", office)), 200, "")
+				if got := d.who.Issuer + " " + d.who.Email; got != c.want {
+					t.Errorf("%q is let in, want %q", got, c.want)
+				}
+			})
+		})
+	}
 }

@@ -27,6 +27,9 @@ func readHtpasswd(u User) (all []*localUser, err error) {
 		if !ok {
 			return nil, fmt.Errorf("htpasswd: line %d: there is no colon; a line is NAME:HASH", n)
 		}
+		if strings.ContainsAny(name[:min(len(name), 1)], "${") { // which must not be shown
+			return nil, fmt.Errorf("htpasswd: line %d: a hash stands where the name should; a line is NAME:HASH", n)
+		}
 		if err := checkLocalName(name); err != nil {
 			return nil, fmt.Errorf("htpasswd: line %d: user %q: %w", n, bounded(name), err)
 		}

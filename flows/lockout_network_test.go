@@ -128,7 +128,7 @@ func TestAConfigurationSaysHowManyFailuresAProviderTakes(t *testing.T) {
 		})
 	}
 	for most, good := range map[int]bool{-1: false, 0: true, 1: true, mostUserStrikes: true, mostUserStrikes + 1: false} {
-		if _, err := newPassword(nil, Login{MaxFailures: most}); (err == nil) != good {
+		if _, err := newPassword(corp, Login{MaxFailures: most}); (err == nil) != good {
 			t.Errorf("%d: %v", most, err)
 		}
 	}

@@ -27,7 +27,7 @@ type password struct {
 	*tries
 }
 
-func newPassword(_ *provider.Client, c Login) (*password, error) {
+func newPassword(issuer string, c Login) (*password, error) {
 	params, err := ownParams(c, provider.ReservedPassword)
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func newPassword(_ *provider.Client, c Login) (*password, error) {
 	}
 	return &password{
 		scopes: c.Scopes, params: params, otp: c.OTP, form: c.Form,
-		tries: newTries(maxPasswordGrants, codeProviderDown, cmp.Or(c.MaxFailures, maxUserStrikes)),
+		tries: newTries(issuer, maxPasswordGrants, codeProviderDown, cmp.Or(c.MaxFailures, maxUserStrikes)),
 	}, nil
 }
 

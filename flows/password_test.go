@@ -359,7 +359,7 @@ func TestAPasswordLoginThatCannotWorkIsRefused(t *testing.T) {
 		"a password from an address":  {Login{Form: true, PassParams: []string{"password"}}, "pass_params"},
 		"a code by a name of another": {Login{Form: true, OTP: "x", Params: map[string][]string{"x": {"1"}}}, "otp"},
 	} {
-		if _, err := newPassword(nil, c.login); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := newPassword(corp, c.login); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

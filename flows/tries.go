@@ -31,8 +31,8 @@ type tries struct {
 	refuse   refusals
 }
 
-func newTries(places int, crowded string, most int) *tries {
-	return &tries{most: most, places: make(chan struct{}, places), crowded: crowded}
+func newTries(accounts string, places int, crowded string, most int) *tries {
+	return &tries{accounts: accounts, most: most, places: make(chan struct{}, places), crowded: crowded}
 }
 
 // typed is what a person or a program gives to prove who they are.
@@ -46,16 +46,16 @@ type typed struct {
 	proven   bool          // the very same were right until a short while ago
 }
 
-// hopeless reports what cannot be right, so that nobody need be asked (ROP-5). A ticket or a key
-// of ours is never shown to a provider.
+// hopeless reports what cannot be right, so that nobody need be asked (ROP-5).
 func (t typed) hopeless() bool {
-	for _, s := range []string{t.username, t.password.Reveal()} {
-		if s == "" || len(s) > maxTyped || !plain(s) || credentials.IsTicket(s) || strings.HasPrefix(s, keyPrefix) {
-			return true
-		}
-	}
-	return len(t.code.Reveal()) > maxTyped || !plain(t.code.Reveal()) || strings.TrimSpace(t.username) == ""
+	return !typable(t.username) || !typable(t.password.Reveal()) || len(t.code.Reveal()) > maxTyped || !plain(t.code.Reveal()) || strings.TrimSpace(t.username) == ""
 }
+
+// typable reports whether this can be a name or a password at all. What is a ticket or a key of ours is
+// neither, and never shown to a provider.
+func typable(s string) bool { return s != "" && len(s) <= maxTyped && plain(s) && !ownSecret(s) }
+
+func ownSecret(s string) bool { return credentials.IsTicket(s) || strings.HasPrefix(s, keyPrefix) }
 
 // judgement is what proves somebody: an identity, or the answer to who is none. verdict tells that the answer is about the
 // person, and not about us or the weather: then it counts as a failure.
@@ -82,13 +82,15 @@ func (f *Flows) try(ctx context.Context, p *tries, t typed, name digestOf, judge
 		return nil, err
 	}
 	who, answer, verdict := judge(ctx)
+	after, end := context.WithTimeout(context.WithoutCancel(ctx), keepLimit) // the time for judging may be used up
+	defer end()
 	switch {
 	case answer == nil:
 		p.refuse.forget(name)
-		s.succeeded(ctx)
+		s.succeeded(after)
 		return who, nil
 	case !verdict:
-		s.forgive(ctx) // nothing was said about the password
+		s.forgive(after) // nothing was said about the password
 	default:
 		p.refuse.remember(name, answer, f.deps.Now())
 	}

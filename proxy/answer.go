@@ -97,7 +97,7 @@ func (r *reply) WriteHeader(status int) {
 	if r.emptied && r.cookies != nil {
 		h["Set-Cookie"] = append(r.cookies[:len(r.cookies):len(r.cookies)], h["Set-Cookie"]...)
 	}
-	if r.visit.early() {
+	if r.visit.body.early(r.visit.req.in) {
 		h["Connection"] = []string{"close"}
 	}
 	if _, said := h["Content-Type"]; !said {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -16,7 +17,6 @@ import (
 
 	"github.com/doorward/doorward/internal/approval"
 	"github.com/doorward/doorward/internal/identity"
-	"github.com/doorward/doorward/internal/telemetry"
 )
 
 // reader is an upstream that keeps its connections. While it is rude it answers /x only; of everything else it
@@ -183,15 +183,15 @@ func TestAnApprovedRequestTakesNoWayOnWhichItIsRepeated(t *testing.T) {
 
 func TestATokenThatFitsInNoHeaderDoesNotUseAnApprovalUp(t *testing.T) {
 	l := payLabFor(t)
-	name := l.begun()
-	id := name[tagLength:]
-	req := &CanonicalRequest{in: httptest.NewRequest(http.MethodPost, "/payments", http.NoBody), record: &telemetry.Record{}}
+	token := "a\nb"
 	for rt := range l.g.approvals.routes {
-		d := Decision{Outcome: Allow, Who: &identity.Identity{Issuer: "https://idp.test", Subject: "alice"}}
-		if err := l.g.proxy.forward(nil, req, rt, d, bearerCredential("a\nb"), permit{l.pay, id}); err == nil {
-			t.Error("forwarded")
-		}
+		rt.source = source(func(context.Context, *identity.Identity) (*identity.Credential, error) {
+			return bearerCredential(token), nil
+		})
 	}
-	l.untouched()
-	l.still(name)
+	name := l.begin("DELETE", "/read?id=1", "", as("alice"))
+	l.reading.answer(approval.Approved)
+	l.refused(l.say("DELETE", "/read?id=1", "", as("alice"), approved(name)), http.StatusBadGateway)
+	token = "another"
+	l.passed(l.say("DELETE", "/read?id=1", "", as("alice"), approved(name))).one(t, "Authorization", "Bearer another")
 }

@@ -315,3 +315,9 @@ func TestR9WhatAnUpstreamReceives(t *testing.T) {
 		t.Errorf("E read %q, not %q", l.e.wire, want)
 	}
 }
+
+func TestAnUpstreamThatJudgesTokensItselfGetsTheirProofs(t *testing.T) {
+	l := newLab(t, nil)
+	l.both(t, "GET", "/pass/x", []string{"Authorization: DPoP token", "DPoP: proof"}, func(l *lab, a answer) { l.passed(a).one(l, "Dpop", "proof") })
+	l.both(t, "GET", "/public/x", []string{"Authorization: DPoP token", "DPoP: proof"}, func(l *lab, a answer) { l.passed(a).lacks(l, "Dpop", "Authorization") })
+}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -91,12 +92,16 @@ func (rt *route) refused(w http.ResponseWriter, req *CanonicalRequest, why *cred
 	return d
 }
 
-// refusal puts a Refusal into HTTP (RFC 6750 §3, RFC 9449 §7.1 and §9).
 func (rt *route) refusal(w http.ResponseWriter, req *CanonicalRequest, why *credentials.Refusal) *pages.Error {
+	return refuse(w, why, rt.challengesFor(req, why)...)
+}
+
+// refuse puts a Refusal into HTTP (RFC 6750 §3, RFC 9449 §7.1 and §9).
+func refuse(w http.ResponseWriter, why *credentials.Refusal, challenges ...string) *pages.Error {
 	if why.Nonce != "" {
 		w.Header()["Dpop-Nonce"] = []string{why.Nonce}
 	}
-	e := &pages.Error{Code: codeInvalidToken, Status: why.Status(), Challenge: rt.challengesFor(req, why), Err: why}
+	e := &pages.Error{Code: codeInvalidToken, Status: why.Status(), Challenge: challenges, Err: why}
 	if why.Description != "" {
 		e.Detail = strings.TrimSuffix(why.Description, ".") + "."
 	}
@@ -116,4 +121,12 @@ func (rt *route) refusal(w http.ResponseWriter, req *CanonicalRequest, why *cred
 func keyBound(who *identity.Identity) bool {
 	cnf, ok := who.Claims.Lookup("cnf")
 	return ok && cnf != nil
+}
+
+// errKeyBound is why such a token goes no further; here is what could exchange it.
+func errKeyBound(here string) *pages.Error {
+	return &pages.Error{
+		Code: codeCredentialRefused, Detail: "The token is bound to a key that its caller holds (cnf), so that it cannot be passed on. Use one that is not, or have this " + here + " exchange it.",
+		Err: errors.New("credential = \"session\" cannot pass on a token that is bound by DPoP or to a certificate; use a credential with flow = \"token_exchange\""),
+	}
 }

@@ -53,6 +53,4 @@ func (b *body) Read(p []byte) (int, error) {
 // a stream in both directions. Such an answer must close the connection: nobody can say where
 // the next request begins (P050, P052), and net/http would hold the answer back until it had
 // read on.
-func (v *visit) early() bool {
-	return v.body != nil && !v.body.ended.Load() && v.req.in.ProtoMajor == 1
-}
+func (b *body) early(r *http.Request) bool { return b != nil && !b.ended.Load() && r.ProtoMajor == 1 }

@@ -116,62 +116,19 @@ func ofBase64(text string) string {
 	return thumbprint(der)
 }
 
-// ofXFCC reads Hash of the last element: the nearest proxy has added that one, and what stands before it a caller may have
-// written.
+// ofXFCC reads Hash, which must be there once, wherever: a second one is of a list that the caller has begun, or that another
+// proxy between ended with its own certificate, or it stands in the certificate itself. Envoy writes its URI and DNS as they
+// are, and whoever makes one can write ",Hash=…" there, or a quotation mark that hides where an element ends (P030).
 func ofXFCC(line string) string {
-	element := lastElement(line)
-	hash, seen := "", false
-	for element != "" {
-		var pair string
-		pair, element = cutPair(element)
-		name, value, _ := strings.Cut(pair, "=")
-		if !strings.EqualFold(strings.Trim(name, " \t"), "Hash") {
-			continue
-		}
-		if seen {
-			return ""
-		}
-		hash, seen = strings.Trim(value, "\" \t"), true
+	const name = "Hash="
+	i := strings.Index(line, name)
+	if i < 0 || i > 0 && line[i-1] != ';' && line[i-1] != ',' || strings.Count(line, name) > 1 {
+		return ""
 	}
-	sum, err := hex.DecodeString(hash)
+	hash, _, _ := strings.Cut(line[i+len(name):], ";")
+	sum, err := hex.DecodeString(strings.Trim(hash, "\" \t"))
 	if err != nil || len(sum) != sha256.Size {
 		return ""
 	}
 	return base64.RawURLEncoding.EncodeToString(sum)
-}
-
-// lastElement reads from the right: a quotation mark that a caller has left open would swallow the comma between what they
-// wrote and what the proxy added.
-func lastElement(list string) string {
-	quoted := false
-	for i := len(list) - 1; i >= 0; i-- {
-		switch list[i] {
-		case '"':
-			before := list[:i]
-			if escapes := len(before) - len(strings.TrimRight(before, `\`)); escapes%2 == 0 {
-				quoted = !quoted
-			}
-		case ',':
-			if !quoted {
-				return list[i+1:]
-			}
-		}
-	}
-	return list
-}
-
-// cutPair takes the first pair off an element; a semicolon in a quoted value ends none.
-func cutPair(element string) (pair, rest string) {
-	quoted := false
-	for i := 0; i < len(element); i++ {
-		switch c := element[i]; {
-		case c == '"':
-			quoted = !quoted
-		case c == '\\' && quoted:
-			i++
-		case c == ';' && !quoted:
-			return element[:i], element[i+1:]
-		}
-	}
-	return element, ""
 }

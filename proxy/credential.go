@@ -30,10 +30,7 @@ func (rt *route) credential(ctx context.Context, d Decision) (*identity.Credenti
 			return nil, missing("access token")
 		}
 		if d.claim.ofProvider() && keyBound(d.Who) {
-			return nil, &pages.Error{
-				Code: codeCredentialRefused, Detail: "Your token is bound to a key that you hold (cnf), so that it cannot be passed on. Use one that is not, or have this route exchange it.",
-				Err: errors.New("credential = \"session\" cannot pass on a token that is bound by DPoP or to a certificate; use a credential with flow = \"token_exchange\""),
-			}
+			return nil, errKeyBound("route")
 		}
 	case credentialIDToken:
 		if d.Who.Tokens == nil || d.Who.Tokens.IDToken.IsZero() {
@@ -55,19 +52,16 @@ func (rt *route) credential(ctx context.Context, d Decision) (*identity.Credenti
 }
 
 func (rt *route) fetch(ctx context.Context, who *identity.Identity) (*identity.Credential, error) {
-	c, err := rt.source.Token(ctx, who)
-	if err != nil {
-		var refusal *credentials.Refusal
-		var e *pages.Error
-		if errors.As(err, &refusal) && who != nil || errors.As(err, &e) {
-			return nil, err
-		}
-		return nil, &pages.Error{Code: codeCredentialRefused, Detail: "No token could be obtained for the application behind this address.", Err: err}
+	c, err := obtain(ctx, rt.source, who)
+	if err == nil {
+		return c, nil
 	}
-	if c == nil || len(c.Values) != 1 || c.Values[0] == "" || c.Header == "" {
-		return nil, missing("access token")
+	var refusal *credentials.Refusal
+	var e *pages.Error
+	if errors.As(err, &refusal) && who != nil || errors.As(err, &e) {
+		return nil, err
 	}
-	return c, nil
+	return nil, &pages.Error{Code: codeCredentialRefused, Detail: "No token could be obtained for the application behind this address.", Err: err}
 }
 
 // without answers a request for which no credential was obtained. If the caller must act, they are told how: whoever has

@@ -14,7 +14,11 @@
 // the route names, however that ends, and by the cookie only where there is none of them (accept.go,
 // places.go). A body is buffered only where a request must be approved first: [Approver], approve.go.
 //
-// Start at Gateway.serve in proxy.go. The attacks of the catalogue are tests by their numbers,
+// [Egress] is the other direction: the calls of local applications, which get the token of their target. It takes the same
+// steps with the same parts: find (a target, by the configuration's words alone), identify, credential, forward. No part of a
+// call, and nothing that an upstream answers, decides where a token goes.
+//
+// Start at Gateway.serve in proxy.go, or at Egress.serve in egress.go. The attacks of the catalogue are tests by their numbers,
 // attack_*_test.go, against a gateway on a real socket (lab_test.go) in front of an upstream
 // that notes every byte (capture_test.go).
 package proxy

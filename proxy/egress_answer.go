@@ -7,10 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/url"
-	"strings"
 
-	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
 )
 
@@ -24,56 +21,10 @@ func (v *trip) modifyResponse(res *http.Response) error {
 		keepPrivate(res.Header) // it was made for one caller, and the next may be another (P154)
 	}
 	v.scrub(res.Header)
-	v.translateLocation(res)
+	v.translateLocation(res.Header)
+	v.keepCookiesApart(res.Header)
 	v.keepVigil(res)
 	return nil
-}
-
-// translateLocation writes a redirect so that it means to the application what the upstream means: a place of that very
-// upstream (by scheme, host, port and base path) becomes the path that the application reaches it by, anything else a
-// complete URL. A bare path, left as it is, would lead to another target where targets are called by path. Nothing is
-// followed here (P147).
-func (v *trip) translateLocation(res *http.Response) {
-	lines := res.Header["Location"]
-	if len(lines) != 1 {
-		return
-	}
-	asked := http.Request{URL: &url.URL{}}
-	v.rewriteURL(&asked)
-	asked.URL.Host = asked.Host
-	to, err := url.Parse(lines[0])
-	if err != nil || to.Opaque != "" || to.Scheme != "" && to.Host == "" {
-		return // nobody can say what it means
-	}
-	absolute := to.Scheme != ""
-	to = asked.URL.ResolveReference(to)
-	switch path, ok := v.seenFromHere(to); {
-	case ok:
-		res.Header["Location"] = []string{path}
-	case !absolute:
-		res.Header["Location"] = []string{to.String()}
-	}
-}
-
-// seenFromHere is the path under which the application reaches what an URL of an answer names, if it is of this upstream.
-func (v *trip) seenFromHere(to *url.URL) (path string, ok bool) {
-	path = to.EscapedPath()
-	if path == "" {
-		path = "/"
-	}
-	encoded, decoded, refusal := parsePath(path)
-	there, err := origin.Parse(to.Scheme + "://" + to.Host)
-	if err != nil || refusal != "" || to.User != nil || !liesIn(decoded, v.upstream.decodedBase) {
-		return "", false
-	}
-	if here, err := origin.Parse(v.upstream.scheme + "://" + authorityOf(v.upstream)); err != nil || here != there {
-		return "", false
-	}
-	if !v.call.whole {
-		encoded = cutSegments(encoded, strings.Count(v.upstream.decodedBase, "/"))
-	}
-	rest := url.URL{RawQuery: to.RawQuery, ForceQuery: to.ForceQuery, Fragment: to.Fragment, RawFragment: to.RawFragment}
-	return v.call.prefix + encoded + rest.String(), true
 }
 
 // scrub takes out of the headers of an answer what the application is not to have (P153), also what was sent first and refused.
@@ -158,8 +109,8 @@ func (r *egressReply) WriteHeader(status int) {
 		}
 		return
 	}
-	if b := r.trip.body; b != nil && !b.ended.Load() && r.trip.call.in.ProtoMajor == 1 {
-		h["Connection"] = []string{"close"} // nobody can say where the next request begins; see early
+	if r.trip.body.early(r.trip.call.in) {
+		h["Connection"] = []string{"close"}
 	}
 	if _, said := h["Content-Type"]; !said {
 		h["Content-Type"] = nil // or net/http guesses

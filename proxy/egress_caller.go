@@ -49,11 +49,7 @@ func (t *egressTarget) credential(ctx context.Context, who *identity.Identity) (
 	case t.source == nil:
 		return nil, nil
 	}
-	c, err := t.source.Token(ctx, who)
-	if err == nil && (c == nil || len(c.Values) != 1 || !fitsHeader(c.Values[0]) || c.Values[0] == "" || c.Header == "" || c.Tokens == nil || c.Tokens.AccessToken.IsZero()) {
-		err = errors.New("the credential is empty, or fits in no header")
-	}
-	return c, err
+	return obtain(ctx, t.source, who)
 }
 
 // passOn makes of the checked token itself what goes upstream. It is built once for each identity.
@@ -67,10 +63,7 @@ func (t *egressTarget) passOn(who *identity.Identity) (*identity.Credential, err
 			return built{err: missing("access token")}
 		}
 		if keyBound(who) {
-			return built{err: &pages.Error{
-				Code: codeCredentialRefused, Detail: "The token is bound to a key that its caller holds (cnf), so that it cannot be passed on. Use one that is not, or have this target exchange it.",
-				Err: errors.New("credential = \"session\" cannot pass on a token that is bound by DPoP or to a certificate; use a credential with flow = \"token_exchange\""),
-			}}
+			return built{err: errKeyBound("target")}
 		}
 		value, err := bearer(who.Tokens.AccessToken)
 		return built{&identity.Credential{Name: credentialSession, Tokens: who.Tokens, Header: headerAuthorization, Values: []string{value}}, err}
@@ -92,19 +85,7 @@ func (c *call) told(w http.ResponseWriter, err error, otherwise *pages.Error) er
 	var refusal *credentials.Refusal
 	if errors.As(err, &refusal) {
 		c.record.Outcome = Deny.String()
-		if refusal.Nonce != "" {
-			w.Header().Set("Dpop-Nonce", refusal.Nonce) // RFC 9449 §9
-		}
-		e := &pages.Error{Code: codeInvalidToken, Status: refusal.Status(), Detail: refusal.Description, Challenge: []string{refusal.Challenge(c.authority)}, Err: refusal}
-		switch refusal.Word {
-		case credentials.InvalidRequest:
-			e.Code = codeBadRequest
-		case credentials.InsufficientScope:
-			e.Code = codeInsufficientScope
-		case credentials.InsufficientClaims:
-			e.Code = codeStepUp
-		}
-		return e
+		return refuse(w, refusal, refusal.Challenge(c.authority))
 	}
 	c.record.Outcome = Unavailable.String()
 	var known *pages.Error

@@ -7,15 +7,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"maps"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
-
-	"github.com/doorward/doorward/internal/identity"
 )
 
 const (
@@ -102,18 +98,11 @@ func (t *egressTarget) attempts(out *http.Request) int {
 	return t.retries
 }
 
-// next is the request for a further attempt. The transport may still hold the last one, so nothing of it is changed.
+// next is the request for a further attempt.
 func (v *trip) next(last *http.Request) *http.Request {
-	out := last.WithContext(last.Context())
-	u := *last.URL
-	out.URL, out.Header = &u, maps.Clone(last.Header)
+	out, u := again(last, v.pass), *last.URL
+	out.URL = &u
 	v.rewriteURL(out)
-	if v.pass != nil {
-		if cookies := last.Header["Cookie"]; cookies != nil {
-			out.Header["Cookie"] = slices.Clone(cookies) // carry writes into it
-		}
-		carry(out.Header, v.pass)
-	}
 	return out
 }
 
@@ -137,7 +126,7 @@ func (v *trip) renew(ctx context.Context) (fresh bool, err error) {
 	if err != nil {
 		return false, &noToken{err}
 	}
-	if sameCredential(pass, v.pass) {
+	if !replaces(pass, v.pass) {
 		return false, nil
 	}
 	v.old, v.pass = v.pass, pass
@@ -149,10 +138,6 @@ type noToken struct{ err error }
 
 func (e *noToken) Error() string { return "there is no other token: " + e.err.Error() }
 func (e *noToken) Unwrap() error { return e.err }
-
-func sameCredential(a, b *identity.Credential) bool {
-	return a == b || a.Header == b.Header && a.Tokens.AccessToken.Equal(b.Tokens.AccessToken)
-}
 
 // worthwhile reports whether a further attempt may succeed, and after which pause: the upstream's own, or one that grows
 // and that no two requests share.

@@ -26,13 +26,14 @@ type Explanation struct {
 	Approve bool   // the request would wait for an approval
 
 	Target     string              // the URL that goes upstream
-	Headers    map[string][]string // that are added to it, but for the credential; tokens in them are left out
+	Headers    map[string][]string // that are added to it, but for the credential; tokens in them, and texts of the configuration, which may be secrets, are "…"
 	Credential string
 	Source     Source // nil for the built-in ones
 }
 
 // Explain judges a request of who, nil = nobody, by the rules that a real one meets: the same canonical form, table and
-// policy. What a request proves (its token, its cookie) is not asked: who is who it would be. target is a complete URL.
+// policy, from this machine. What a request proves (its token, its cookie) is not asked: who is who it would be, by a login of the
+// route or whatever else counts there unless Login says which. target is a complete URL.
 func (g *Gateway) Explain(method, target string, who *identity.Identity) (*Explanation, error) {
 	r, err := supposed(method, target)
 	if err != nil {
@@ -44,7 +45,7 @@ func (g *Gateway) Explain(method, target string, who *identity.Identity) (*Expla
 	if err != nil {
 		return answered(err)
 	}
-	if g.own.holds(req.decoded) {
+	if _, approval := g.approvals.holds(req); approval || g.own.holds(req.decoded) || g.resources.of(req) != nil {
 		return &Explanation{Own: true}, nil
 	}
 	rt, err := g.routes.Find(w, req)
@@ -72,17 +73,49 @@ func (g *Gateway) explain(rt *route, req *CanonicalRequest, who *identity.Identi
 	}
 	e.Headers = make(map[string][]string)
 	for _, f := range in.fields {
-		if f.name != headerAuthorization { // the credential's affair
-			e.Headers[f.name] = withoutTokens(f.values, who)
+		if set := rt.headers.sets(f.name); set != nil {
+			e.Headers[f.name] = []string{set.shown(who, rt.headers.unverified)}
+		} else if f.name != headerAuthorization { // the credential's affair
+			e.Headers[f.name] = f.values
 		}
 	}
 	return e, nil
 }
 
+func (p *headerPlan) sets(name string) *template {
+	for i := range p.set {
+		if p.set[i].name == name {
+			return &p.set[i]
+		}
+	}
+	return nil
+}
+
+// shown is value for a person who may not see secrets.
+func (t *template) shown(who *identity.Identity, unverified bool) string {
+	var b strings.Builder
+	for _, p := range t.parts {
+		if !p.placeholder || p.text == "access_token" || p.text == "id_token" {
+			b.WriteString("…")
+		} else {
+			b.WriteString(lookUp(who, p.text, unverified))
+		}
+	}
+	return b.String()
+}
+
 // supposedly asks login list, allow and require, in the order of decide.
 func (rt *route) supposedly(req *CanonicalRequest, who *identity.Identity) (bool, string) {
-	if who != nil && who.Login != "" && !slices.Contains(rt.logins, who.Login) {
+	a := rt.callers.accept
+	byLogin := a.session || a.token || a.basic
+	switch {
+	case a.bearer && tokenInQuery(req.Query):
+		return false, "a token in the query of an address is not accepted"
+	case who == nil:
+	case who.Login != "" && !(byLogin && slices.Contains(rt.logins, who.Login)):
 		return false, fmt.Sprintf("a session of login %q does not count here", who.Login)
+	case who.Login == "" && a.bearer && !a.key && !byLogin && rt.issuers != nil && !slices.Contains(rt.issuers, who.Issuer):
+		return false, "tokens of " + who.Issuer + " do not count here"
 	}
 	allowed, rule := rt.policy.Check(who)
 	if !allowed || rt.require == nil {
@@ -117,13 +150,16 @@ func (e *Egress) Explain(method, target string, who *identity.Identity) (x *Expl
 			return x, true, err
 		case c.target == nil:
 			return &Explanation{Own: true}, true, nil
+		case !c.target.methods[method]:
+			x, err = answered(methodNotAllowed(unheard{make(http.Header)}, c.target.allowed()))
+			return x, true, err
 		}
-		return c.explain(), true, nil
+		return c.explain(who), true, nil
 	}
 	return nil, false, nil
 }
 
-func (c *call) explain() *Explanation {
+func (c *call) explain(who *identity.Identity) *Explanation {
 	t, up := c.target, c.upstream
 	if up == nil {
 		up = &t.upstreams[0]
@@ -135,6 +171,7 @@ func (c *call) explain() *Explanation {
 	x := &Explanation{Route: t.label, Allowed: true, Rule: "any local caller", Target: up.address(path, decoded, c.query), Credential: credentialNone, Source: t.source}
 	if t.bearer != nil {
 		x.Rule = "whoever brings a bearer token that counts"
+		x.Allowed = who != nil && who.Login == ""
 	}
 	switch {
 	case t.session:
@@ -156,22 +193,6 @@ func (up *upstream) address(path, decoded, query string) string {
 		return "unix:" + up.socket + " " + u.RequestURI()
 	}
 	return u.String()
-}
-
-func withoutTokens(values []string, who *identity.Identity) []string {
-	if who == nil || who.Tokens == nil {
-		return values
-	}
-	var clean []string
-	for _, v := range values {
-		for _, token := range []string{who.Tokens.AccessToken.Reveal(), who.Tokens.IDToken.Reveal()} {
-			if token != "" {
-				v = strings.ReplaceAll(v, token, "…")
-			}
-		}
-		clean = append(clean, v)
-	}
-	return clean
 }
 
 // supposed makes the request that somebody asks about.

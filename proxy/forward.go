@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"errors"
 	"log"
 	"log/slog"
 	"net/http"
@@ -68,11 +67,7 @@ func (f *forwarder) forward(w http.ResponseWriter, req *CanonicalRequest, rt *ro
 		return d.refusal()
 	}
 	v := &visit{forwarder: f, req: req, route: rt, upstream: rt.next(), injection: rt.injection(d.Who), who: d.Who, claim: d.claim, by: d.by, pass: pass}
-	err := v.injection.err
-	if err == nil && pass != nil && !fitsHeader(pass.Values[0]) {
-		err = errors.New("the credential holds characters that no header can carry")
-	}
-	if err != nil {
+	if err := v.injection.err; err != nil {
 		return &pages.Error{Code: codeCredentialRefused, Detail: "What the application behind this address must learn about you fits in no header.", Err: err}
 	}
 	transport := f.transport

@@ -121,6 +121,9 @@ type placed interface {
 func (rt *route) setWithheld(own func(name string) bool) error {
 	rt.secretHeaders = append(rt.callers.places.headers(), headerDPoP)
 	rt.withheld = slices.Clone(rt.secretHeaders)
+	if rt.passAuthorization { // the upstream judges tokens itself, and wants the proofs that belong to them
+		rt.withheld = rt.callers.places.headers()
+	}
 	rt.withheldCookie = own
 	var cookies []string
 	if p := rt.callers.places; p != nil && p.cookie != "" {

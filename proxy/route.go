@@ -35,6 +35,7 @@ type route struct {
 
 	public            bool
 	logins            []string
+	issuers           []string // of bearer tokens, for who asks: Bearer judges
 	policy            *policy.Policy
 	require           *policy.Requirement // nil = nothing
 	webSocketOrigins  []origin.Origin
@@ -60,7 +61,7 @@ type route struct {
 
 func newRoute(rc Route, c Config, d Deps) (*route, error) {
 	rt := &route{
-		name: rc.Name, hosts: rc.Hosts, public: rc.Public, logins: rc.Logins, webSocketOrigins: rc.WebSocketOrigins,
+		name: rc.Name, hosts: rc.Hosts, public: rc.Public, logins: rc.Logins, issuers: rc.Bearer.Issuers, webSocketOrigins: rc.WebSocketOrigins,
 		keepFragment: rc.KeepFragment, passAuthorization: rc.PassAuthorization, credentialName: rc.Credential,
 		starter: d.Starters[rc.Name], pages: d.Pages, origins: d.Origins, now: d.Now,
 	}

@@ -1,21 +1,38 @@
 package proxy
 
 import (
+	"context"
+	"errors"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/doorward/doorward/internal/credentials"
 	"github.com/doorward/doorward/internal/identity"
 )
 
-// carry puts a credential into a request. What a client sent in its place is gone.
+// obtain asks a source for what goes upstream; without an error it is something that can.
+func obtain(ctx context.Context, s Source, who *identity.Identity) (*identity.Credential, error) {
+	c, err := s.Token(ctx, who)
+	switch {
+	case err != nil:
+		return nil, err
+	case c == nil || len(c.Values) != 1 || c.Values[0] == "" || c.Header == "" || !fitsHeader(c.Values[0]):
+		return nil, errors.New("the credential is empty, or holds characters that no header can carry")
+	}
+	return c, nil
+}
+
+// carry puts a credential into a request. What a client sent in its place is gone. The slices of h stay as they are: another
+// request may share them.
 func carry(h http.Header, c *identity.Credential) {
 	if c.Header != "Cookie" {
 		h[c.Header] = c.Values
 		return
 	}
 	name := cookieName(c.Values[0])
+	h["Cookie"] = slices.Clone(h["Cookie"])
 	stripCookies(h, func(other string) bool { return other == name })
 	if len(h["Cookie"]) == 0 {
 		h["Cookie"] = c.Values
@@ -50,16 +67,28 @@ func (s *secondTry) RoundTrip(r *http.Request) (*http.Response, error) {
 	if s.never || r.Body != nil && r.Body != http.NoBody {
 		return res, nil
 	}
-	again, err := source.Token(ctx, v.who)
-	if err != nil || again == nil || len(again.Values) != 1 || again.Header != v.pass.Header || again.Values[0] == v.pass.Values[0] || !fitsHeader(again.Values[0]) {
+	another, err := obtain(ctx, source, v.who)
+	if err != nil || !replaces(another, v.pass) {
 		return res, nil // there is no other: the upstream's word stands
 	}
 	_ = res.Body.Close()
-	v.refused, v.pass = v.pass, again
-	second := *r // a RoundTripper must not be shown a request that changes
+	v.refused, v.pass = v.pass, another
+	return s.way.RoundTrip(again(r, another))
+}
+
+// replaces reports whether a credential can be sent in the place of another: it takes the same place, and is not the same one.
+func replaces(c, old *identity.Credential) bool {
+	return c.Header == old.Header && c.Values[0] != old.Values[0]
+}
+
+// again is a request with another credential, nil = none. The transport may still hold the first one, so nothing of that changes.
+func again(r *http.Request, c *identity.Credential) *http.Request {
+	second := *r
 	second.Header = maps.Clone(r.Header)
-	carry(second.Header, again)
-	return s.way.RoundTrip(&second)
+	if c != nil {
+		carry(second.Header, c)
+	}
+	return &second
 }
 
 // saysInvalidToken reads challenges (RFC 6750 §3.1): one of them has error="invalid_token".

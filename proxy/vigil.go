@@ -28,9 +28,26 @@ type Streams interface {
 // with a yes, and an outage of the store must not cut everybody's connections.
 type vigil struct {
 	io.ReadCloser
-	streams Streams
-	timer   *time.Timer
-	done    atomic.Bool
+	alive func() (bool, error) // still, for who asked
+	ended func()               // is told of an end that we made
+	timer *time.Timer
+	done  atomic.Bool
+}
+
+// mayLast reports whether an answer needs a vigil.
+func mayLast(res *http.Response) bool {
+	return res.Body != nil && (res.StatusCode == http.StatusSwitchingProtocols || res.ContentLength < 0 || res.ContentLength > shortBody)
+}
+
+// watch puts a vigil over an answer.
+func watch(res *http.Response, alive func() (bool, error), ended func()) {
+	g := &vigil{ReadCloser: res.Body, alive: alive, ended: ended}
+	g.timer = time.AfterFunc(time.Hour, g.look)
+	g.timer.Reset(vigilEvery) // only now may look find the timer
+	res.Body = g
+	if both, ok := g.ReadCloser.(io.ReadWriteCloser); ok && res.StatusCode == http.StatusSwitchingProtocols {
+		res.Body = &tunnel{vigil: g, Writer: both}
+	}
 }
 
 // streams is who knows whether what let a request in still would. Deps.Streams speaks for the cookie only; for
@@ -44,31 +61,25 @@ func (v *visit) streams() Streams {
 
 // keepVigil puts a vigil over the answers that need one.
 func (v *visit) keepVigil(res *http.Response) {
-	switching := res.StatusCode == http.StatusSwitchingProtocols
 	streams := v.streams()
-	if v.who == nil || streams == nil || res.Body == nil || !switching && res.ContentLength >= 0 && res.ContentLength <= shortBody {
+	if v.who == nil || streams == nil || !mayLast(res) {
 		return
 	}
-	g := &vigil{ReadCloser: res.Body, streams: streams}
-	g.timer = time.AfterFunc(time.Hour, func() { g.look(v) })
-	g.timer.Reset(vigilEvery) // only now may look find the timer
-	res.Body = g
-	if both, ok := g.ReadCloser.(io.ReadWriteCloser); ok && switching {
-		res.Body = &tunnel{vigil: g, Writer: both}
-	}
+	watch(res, func() (bool, error) { return streams.Alive(v.req.in, v.who) }, func() {
+		v.forwarder.log.LogAttrs(context.Background(), slog.LevelInfo, "stream ended with its session",
+			slog.String("reference", v.req.record.Reference), slog.String("route", v.route.name))
+	})
 }
 
-func (g *vigil) look(v *visit) {
+func (g *vigil) look() {
 	if g.done.Load() {
 		return
 	}
-	alive, err := g.streams.Alive(v.req.in, v.who)
-	if alive || err != nil {
+	if alive, err := g.alive(); alive || err != nil {
 		g.timer.Reset(vigilEvery)
 		return
 	}
-	v.forwarder.log.LogAttrs(context.Background(), slog.LevelInfo, "stream ended with its session",
-		slog.String("reference", v.req.record.Reference), slog.String("route", v.route.name))
+	g.ended()
 	_ = g.ReadCloser.Close() // whoever reads it gets an error, and the client's connection is cut
 }
 

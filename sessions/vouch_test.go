@@ -95,6 +95,43 @@ func TestAnIdentitySaysWhichSessionVouchesForIt(t *testing.T) {
 	})
 }
 
+func TestASessionThatLosesItsIDTokenNamesItselfAllTheSame(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := newGate(t, inCookies)
+		who := g.provider.identity("alice")
+		who.Tokens.AccessToken, who.Tokens.IDToken = noise(12000), noise(8000)
+		s := must(g.Start(httptest.NewRecorder(), at(t, app), who))(t)
+		if !s.Who.Tokens.IDToken.IsZero() || s.ID == "" || s.Who.Session != s.ID || !s.Who.Ends.Equal(s.Ends.Truncate(time.Millisecond)) {
+			t.Errorf("session %q until %s, want %q until %s", s.Who.Session, s.Who.Ends, s.ID, s.Ends)
+		}
+	})
+}
+
+// The request that waits for a refresh goes on with what it brought, before anybody has read that from a store.
+func TestWhoWaitsForARefreshIsToldTheSessionToo(t *testing.T) {
+	for name, down := range map[string]bool{"it is stored": false, "the store cannot be written": true} {
+		t.Run(name, func(t *testing.T) {
+			bothHomes(t, func(t *testing.T, home func(*plan)) {
+				g := newGate(t, home)
+				w, r := httptest.NewRecorder(), at(t, app)
+				begun := must(g.Start(w, r, g.provider.identity("alice")))(t)
+				b := g.net.Browser()
+				b.Jar.Set(r.URL, w.Header().Values("Set-Cookie"))
+				g.provider.change = func(*identity.Identity) {
+					if down && g.sessions != nil { // the lock is held by then
+						g.sessions.readOnly.Store(true)
+					}
+				}
+				time.Sleep(g.provider.life + time.Second)
+				who := g.current(t, header(b, app))
+				if token(who) != "at-2" || who.Session != begun.ID || !who.Ends.Equal(begun.Ends.Truncate(time.Millisecond)) {
+					t.Errorf("%s: session %q until %s, want %q until %s", token(who), who.Session, who.Ends, begun.ID, begun.Ends)
+				}
+			})
+		})
+	}
+}
+
 func TestADerivedSessionNamesItself(t *testing.T) {
 	bothHomes(t, func(t *testing.T, home func(*plan)) {
 		var heard told
@@ -180,4 +217,15 @@ func TestAnIdentityThatIsSharedIsNotTouched(t *testing.T) {
 			t.Errorf("%d sessions are named, and the identity says %q", len(ids), who.Session)
 		}
 	})
+}
+
+func TestAKeeperKnowsThatItIsClosed(t *testing.T) {
+	g := newGate(t)
+	if g.Closed() {
+		t.Error("it is open")
+	}
+	g.Close()
+	if !g.Closed() {
+		t.Error("it is closed")
+	}
 }

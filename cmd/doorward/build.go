@@ -96,8 +96,12 @@ func (g *graph) obtain(st *state, ring *seal.Ring, log *slog.Logger) (err error)
 	if all := g.config.Origins(); len(all) > 0 {
 		issuer = all[0].String()
 	}
+	shared := st.shared
+	if g.config.Shared == "memory" { // no other replica sees it, and sessions live in it, too: tokens would fill it
+		shared = nil
+	}
 	if g.credentials, err = credential.New(g.config.Credentials(), credential.Deps{
-		Providers: g.providers, Shared: st.shared, Ring: ring, Issuer: issuer, Log: log,
+		Providers: g.providers, Shared: shared, Ring: ring, Issuer: issuer, Log: log,
 	}); err != nil {
 		return configError("credential", err)
 	}

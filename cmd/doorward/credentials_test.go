@@ -103,12 +103,20 @@ func signedBy(t *testing.T, token, set string) bool {
 	if err := json.Unmarshal([]byte(set), &keys); err != nil {
 		t.Fatal(err)
 	}
-	number := func(s string) *big.Int {
-		b, err := base64.RawURLEncoding.DecodeString(s)
+	public := func(x, y string) *ecdsa.PublicKey {
+		point := []byte{4} // uncompressed
+		for _, part := range []string{x, y} {
+			b, err := base64.RawURLEncoding.DecodeString(part)
+			if err != nil {
+				t.Fatal(err)
+			}
+			point = append(point, b...)
+		}
+		key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return new(big.Int).SetBytes(b)
+		return key
 	}
 	parts := strings.Split(token, ".")
 	digest := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
@@ -118,7 +126,7 @@ func signedBy(t *testing.T, token, set string) bool {
 	}
 	r, v := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
 	for _, k := range keys.Keys {
-		if k.Kty == "EC" && k.Crv == "P-256" && ecdsa.Verify(&ecdsa.PublicKey{Curve: elliptic.P256(), X: number(k.X), Y: number(k.Y)}, digest[:], r, v) {
+		if k.Kty == "EC" && k.Crv == "P-256" && ecdsa.Verify(public(k.X, k.Y), digest[:], r, v) {
 			return true
 		}
 	}

@@ -56,7 +56,7 @@ func TestTheDemoPlaysNightlyBackupService(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	page = d.presses(page, "Send it past Doorward, without a token", "DataStorageAPI refuses it", "401 Unauthorized", "there is no access token")
-	d.presses(page, "Send it with a token for another API", "DataStorageAPI refuses it", "401 Unauthorized", "aud data-storage-api , got billing-api")
+	d.presses(page, "Send it with a token for another API", "DataStorageAPI refuses it", "401 Unauthorized", "aud wanted data-storage-api , got billing-api")
 	got = d.messages(demo.Backup)
 	for _, pattern := range []string{
 		"^NightlyBackupService to DataStorageAPI: POST /backups 401$", "^NightlyBackupService to Doorward: POST /data-by-mistake/backups 401$",
@@ -108,7 +108,7 @@ func TestTheDemoPlaysMicroserviceA(t *testing.T) {
 			t.Errorf("the sequence doesn't show %s", shown)
 		}
 	}
-	page = d.presses(page, "Send my own token to B", "MicroserviceB refuses it", "401 Unauthorized", "aud microservice-b , got microservice-a")
+	page = d.presses(page, "Send my own token to B", "MicroserviceB refuses it", "401 Unauthorized", "aud wanted microservice-b , got microservice-a")
 	d.presses(page, "Ask B without a token", "MicroserviceB refuses it", "there is no access token")
 	if got := d.messages(demo.Exchange); count(got, "MicroserviceA to MicroserviceB: GET /orders 401") != 2 {
 		t.Errorf("%s", strings.Join(got, "\n"))

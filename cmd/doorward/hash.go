@@ -78,7 +78,7 @@ func askPassword(ctx context.Context, in io.Reader, out io.Writer) (secret.Strin
 	if !ok || !isTerminal(terminal) {
 		return readPassword(lines)
 	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM) // or the terminal would stay silent for ever
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT) // or the terminal would stay silent for ever
 	defer stop()
 	show, err := silence(terminal)
 	if err != nil {
@@ -119,7 +119,7 @@ func within(ctx context.Context, read func() (secret.String, error)) (secret.Str
 	}
 }
 
-// readPassword reads a line without its end.
+// readPassword reads a line without its end, and without the mark that PowerShell and editors of Windows put before a text.
 func readPassword(lines *bufio.Reader) (secret.String, error) {
 	line, err := lines.ReadString('\n')
 	if err != nil && (!errors.Is(err, io.EOF) || line == "") {
@@ -128,5 +128,5 @@ func readPassword(lines *bufio.Reader) (secret.String, error) {
 	if len(line) > longestPassword {
 		return secret.String{}, errors.New("that is too long for a password")
 	}
-	return secret.New(strings.TrimRight(line, "\r\n")), nil
+	return secret.New(strings.TrimPrefix(strings.TrimRight(line, "\r\n"), "\ufeff")), nil
 }

@@ -28,10 +28,11 @@ func hashes(t *testing.T, stdin string, args ...string) (stdout, stderr string, 
 
 func TestAHashIsOfTheFirstLineAndOfNothingElse(t *testing.T) {
 	for name, c := range map[string]struct{ stdin, password string }{
-		"a line":             {"pässwörd 1\n", "pässwörd 1"},
-		"no end of line":     {"x", "x"},
-		"of Windows":         {"x\r\nrest\r\n", "x"},
-		"spaces are part of": {" x \n", " x "},
+		"a line":                 {"pässwörd 1\n", "pässwörd 1"},
+		"no end of line":         {"x", "x"},
+		"of Windows":             {"x\r\nrest\r\n", "x"},
+		"with a byte order mark": {"\ufeffx\r\n", "x"},
+		"spaces are part of":     {" x \n", " x "},
 	} {
 		out, errs, err := hashes(t, c.stdin)
 		m := regexp.MustCompile(`^\$argon2id\$v=19\$m=19456,t=2,p=1\$([A-Za-z0-9+/]{22})\$([A-Za-z0-9+/]{43})\n$`).FindStringSubmatch(out)
@@ -50,7 +51,7 @@ func TestAHashIsOfTheFirstLineAndOfNothingElse(t *testing.T) {
 }
 
 func TestWhatIsNoPasswordHasNoHash(t *testing.T) {
-	for name, stdin := range map[string]string{"nothing": "", "an empty line": "\nx\n", "control characters": "a\tb\n", "no text": "\xff\n", "endless": strings.Repeat("x", 1<<20), "too long": strings.Repeat("x", 1025) + "\n"} {
+	for name, stdin := range map[string]string{"nothing": "", "an empty line": "\nx\n", "control characters": "a\tb\n", "no text": "\xff\n", "a key": "dwk.AAAA\n", "endless": strings.Repeat("x", 1<<20), "too long": strings.Repeat("x", 1025) + "\n"} {
 		out, _, err := hashes(t, stdin)
 		if err == nil || out != "" || strings.Contains(err.Error(), "xxx") {
 			t.Errorf("%s: %q %v", name, out, err)

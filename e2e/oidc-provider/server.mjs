@@ -38,7 +38,7 @@ function say(event, details = {}) {
 }
 
 // By way of PEM: an export straight from a KeyObject that generateKeyPairSync returned waits for
-// ever if the garbage collector comes just then (Node.js 20, some in a thousand).
+// ever if the garbage collector comes just then (Node.js 20; with --gc-interval=37 within a hundred).
 function signingKey() {
   const { privateKey } = generateKeyPairSync('rsa', {
     modulusLength: 2048,

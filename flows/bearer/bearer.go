@@ -21,7 +21,6 @@ const (
 	minBytes     = 1 << 20
 	maxToken     = 16 << 10 // bytes; what is longer is not looked at (P125)
 	maxOpaque    = 3        // providers that one opaque token is shown to
-	maxAsked     = 64       // introspections under way at a time, per provider (S18)
 )
 
 // Config is what one route or egress takes.
@@ -50,7 +49,7 @@ type Deps struct {
 // empty cache: no verdict outlives the configuration that it was made under.
 type Verifier struct {
 	providers map[string]*provider.Client
-	places    map[string]chan struct{} // by provider name: introspections under way
+	places    map[string]places // by provider name: introspections under way
 	shared    store.Store
 	ring      *seal.Ring
 	now       func() time.Time
@@ -77,9 +76,9 @@ func New(d Deps) (*Verifier, error) {
 	if d.MaxBytes < minBytes {
 		return nil, errors.New("bearer: less than 1 MiB for verdicts")
 	}
-	v := &Verifier{providers: maps.Clone(d.Providers), places: make(map[string]chan struct{}), shared: d.Shared, ring: d.Ring, now: d.Now, log: d.Log}
+	v := &Verifier{providers: maps.Clone(d.Providers), places: make(map[string]places), shared: d.Shared, ring: d.Ring, now: d.Now, log: d.Log}
 	for name := range v.providers {
-		v.places[name] = make(chan struct{}, maxAsked)
+		v.places[name] = newPlaces()
 	}
 	var err error
 	v.verdicts, err = newVerdicts(d.MaxBytes)

@@ -27,7 +27,7 @@ func (c *Checker) Check(ctx context.Context, p credentials.Presented) (*identity
 		return nil, challenging(p.Scheme, own(v.err))
 	}
 	if err := c.possessed(ctx, v.binding, p, now); err != nil {
-		return nil, err
+		return nil, challenging(p.Scheme, err)
 	}
 	return v.who, nil
 }

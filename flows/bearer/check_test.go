@@ -12,9 +12,11 @@ import (
 
 	"github.com/doorward/doorward/demo/idp"
 	"github.com/doorward/doorward/flows/bearer"
+	"github.com/doorward/doorward/flows/provider"
 	"github.com/doorward/doorward/internal/credentials"
 	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/pages"
+	"github.com/doorward/doorward/internal/secret"
 )
 
 func TestATokenOfEitherIssuerIsAnIdentity(t *testing.T) {
@@ -347,4 +349,27 @@ func TestWhoeverAnswersMayAddToAnError(t *testing.T) {
 			e.Detail = "changed"
 		}
 	})
+}
+
+func TestWhatCannotBeBuiltIsRefused(t *testing.T) {
+	w := newWorld(t)
+	p, err := provider.New(provider.Config{Name: "attic", Issuer: "http://127.0.0.1:9006", ClientID: "doorward", ClientSecret: secret.New("attic-secret"), Discovery: true, AccessTokens: "introspect"}, provider.Deps{Dial: w.net.Dial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	w.providers["attic"] = p
+	if _, err := w.verifier(0).Checker(bearer.Config{Audience: []string{api}}); err == nil || !strings.Contains(err.Error(), "attic, cellar, signed, vault introspect; at most 3 may") {
+		t.Errorf("an opaque token would be shown to four: %v", err)
+	}
+	v, err := bearer.New(bearer.Deps{Providers: w.providers, Shared: w.shared, MaxBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Checker(bearer.Config{Issuers: []string{"corp"}, Audience: []string{api}, Nonces: true}); err == nil || !strings.Contains(err.Error(), "nonces") {
+		t.Errorf("nonces without keys: %v", err)
+	}
+	if _, err := bearer.New(bearer.Deps{Providers: w.providers, Shared: w.shared, MaxBytes: 1<<20 - 1}); err == nil {
+		t.Error("a cache in which nothing fits")
+	}
 }

@@ -7,5 +7,6 @@
 // of possession are checked with each request, and never cached.
 //
 // It reads no request and writes no answer: package proxy hands it what was presented, and says no in HTTP. Start at
-// [Checker.Check]; verdict.go is what is remembered, judge.go who is asked, binding.go what a bound token needs besides.
+// [Checker.Check]; verdict.go is what is remembered, judge.go who is asked, places.go how
+// many at a time, binding.go what a bound token needs besides.
 package bearer

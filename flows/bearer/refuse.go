@@ -2,6 +2,7 @@ package bearer
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/doorward/doorward/flows/provider"
@@ -22,7 +23,7 @@ const (
 )
 
 func refusal(word, description string) *credentials.Refusal {
-	return &credentials.Refusal{Word: word, Description: description[:min(len(description), maxDescription)]}
+	return &credentials.Refusal{Word: word, Description: strings.ToValidUTF8(description[:min(len(description), maxDescription)], "")}
 }
 
 // failure turns a provider's error into an answer. What lies at the token is told to whoever sent it, with what was expected

@@ -67,11 +67,16 @@ func accepted(who *identity.Identity, b binding, now time.Time, life time.Durati
 }
 
 func rejected(err error, now time.Time) *verdict {
-	life := troubledLife
-	if r := new(credentials.Refusal); errors.As(err, &r) {
-		life = refusedLife
+	v := &verdict{err: err, until: now.Add(refusedLife), weight: refusalWeight}
+	if v.trouble() {
+		v.until = now.Add(troubledLife)
 	}
-	return &verdict{err: err, until: now.Add(life), weight: refusalWeight}
+	return v
+}
+
+// trouble reports whether it is neither yes nor no.
+func (v *verdict) trouble() bool {
+	return v.who == nil && !errors.As(v.err, new(*credentials.Refusal))
 }
 
 // verdicts is bounded by weight. A no lies in a small place of its own, so that somebody who sends garbage drives out
@@ -110,12 +115,21 @@ func (s *verdicts) get(key digest, now time.Time) *verdict {
 	return nil
 }
 
+// knows reports whether a token was accepted before, though that may count no more.
+func (s *verdicts) knows(key digest) bool {
+	_, ok := s.yes.GetIfPresent(key)
+	return ok
+}
+
 func (s *verdicts) put(key digest, v *verdict, now time.Time) {
-	from, to := s.no, s.yes
-	if v.who == nil {
-		from, to = s.yes, s.no
+	to := s.no
+	switch {
+	case v.who != nil:
+		s.no.Invalidate(key)
+		to = s.yes
+	case !v.trouble(): // which leaves the yes before it: that has ended, and tells that the token is known
+		s.yes.Invalidate(key)
 	}
-	from.Invalidate(key)
 	if now.Before(v.until) {
 		to.Set(key, v)
 	}

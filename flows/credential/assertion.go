@@ -30,8 +30,9 @@ func (assertion) ask(_ context.Context, s *Source, who *identity.Identity) (*gra
 	return g, nil
 }
 
-// assertionClaims are those of RFC 7519 §4.1 and what is known of the caller. sub is a person's; a machine and nobody are
-// spoken for by the credential itself, and act says for which machine. idp is the issuer within which sub is unique.
+// assertionClaims are those of RFC 7519 §4.1 and what is known of the caller. sub is a person's, and idp the issuer within
+// which it is unique. A machine and nobody are spoken for by the credential itself, which has no idp: a person whom their
+// provider calls the same is never it. act says for which machine.
 // Nothing unverified is in it: email only if the provider has verified it.
 func (s *Source) assertionClaims(who *identity.Identity, now time.Time) map[string]any {
 	claims := map[string]any{
@@ -43,7 +44,6 @@ func (s *Source) assertionClaims(who *identity.Identity, now time.Time) map[stri
 	if who == nil || who.Subject == "" {
 		return claims
 	}
-	claims["idp"] = who.Issuer
 	if who.Machine {
 		claims["act"] = map[string]any{"iss": who.Issuer, "sub": who.Subject}
 		if who.Client != "" {
@@ -51,7 +51,7 @@ func (s *Source) assertionClaims(who *identity.Identity, now time.Time) map[stri
 		}
 		return claims
 	}
-	claims["sub"] = who.Subject
+	claims["sub"], claims["idp"] = who.Subject, who.Issuer
 	if who.EmailVerified && who.Email != "" {
 		claims["email"], claims["email_verified"] = who.Email, true
 	}

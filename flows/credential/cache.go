@@ -32,7 +32,9 @@ type entry struct {
 }
 
 // usable reports whether it may be handed out.
-func (e *entry) usable(now int64) bool { return e.from <= now && now < e.end && e.alive() && !e.rejected.Load() }
+func (e *entry) usable(now int64) bool {
+	return e.from <= now && now < e.end && e.alive() && !e.rejected.Load()
+}
 
 // alive reports whether its owner was not told to be forgotten since before it was asked for.
 func (e *entry) alive() bool { return e.stripe == nil || e.stripe.Load() == e.as }

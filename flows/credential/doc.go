@@ -12,6 +12,6 @@
 // shared store, or fetched again.
 //
 // It never forwards a request, never lets a caller choose audience or scope, and never falls back to another token than the
-// configured one. Start at [Set] and [Source.Token]; obtain.go is what happens when the cache has nothing, life.go how long
-// what comes is good for, and failure.go what callers are told.
+// configured one. Start at [Set] and [Source.Token]; obtain.go is what happens when the cache has nothing, gate.go when a
+// provider is asked and when it is left alone, life.go how long what comes is good for, and failure.go what callers are told.
 package credential

@@ -119,6 +119,9 @@ func TestPausesGrowAndHonourRetryAfter(t *testing.T) {
 			t.Errorf("Retry-After: %s", e.RetryAfter)
 		}
 	})
+	if d := pauseAfter(&provider.Error{Kind: provider.Unavailable, Code: "unavailable", RetryAfter: 7 * 24 * time.Hour}, 1); d != longestOutage {
+		t.Errorf("%s after an answer with a Retry-After of a week", d)
+	}
 	for row := 1; row < 100; row++ {
 		for _, kind := range []provider.Kind{provider.Refused, provider.Misconfigured, provider.Misbehaved} {
 			if d := pauseAfter(&provider.Error{Kind: kind}, row); d < leastRefusal || d > mostRefusal {

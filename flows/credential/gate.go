@@ -71,8 +71,8 @@ func (g *gate) enter(ctx context.Context, now func() time.Time) (leave func(*pro
 	trial := g.hung >= patience
 	g.trying = trial
 	return func(said *provider.Error) {
+		g.learn(said, trial, now()) // before the next one comes through
 		<-g.room
-		g.learn(said, trial, now())
 	}, nil
 }
 

@@ -19,7 +19,6 @@ const (
 	leeway      = time.Minute      // by which a provider's clock may be wrong, as with every other token
 	mostSkew    = 10 * time.Second // by which a token is dropped before its end: clocks differ, and requests travel
 	mostLead    = 5 * time.Minute  // by which a renewal comes before the end
-	leastPause  = 10 * time.Second // between two renewals of the same token, if its life allows
 )
 
 // grant is a token that was obtained, and what its life depends on.
@@ -68,19 +67,15 @@ func (g *grant) end() time.Time {
 }
 
 // next is when it is to be renewed, in Unix nanoseconds: after 80 to 85 % of its life, or five minutes before its end if
-// that is later, by chance, so that tokens and replicas which began together do not stay so. What a renewal cannot prolong is
-// not renewed.
-func (g *grant) next(now time.Time) int64 {
+// that is later, by chance, so that tokens and replicas which began together do not stay so. A provider that answers with
+// the same token until that ends is asked again when four fifths of the rest have passed. What a renewal cannot prolong is not
+// renewed.
+func (g *grant) next() int64 {
 	if !g.until.IsZero() || !g.limit.IsZero() && !g.ends.Before(g.limit) {
 		return math.MaxInt64
 	}
 	lead := min(mostLead, g.ends.Sub(g.tokens.ReceivedAt)/5)
-	next := g.ends.Add(-lead + jitter(lead/4))
-	// A provider that answers with the same token until it ends would be asked at every request.
-	if soonest := now.Add(min(leastPause, g.end().Sub(now)/4)); next.Before(soonest) {
-		next = soonest
-	}
-	return next.UnixNano()
+	return g.ends.Add(-lead + jitter(lead/4)).UnixNano()
 }
 
 // jitter is a random part of d. It hides nothing, so it needs no secret chance.

@@ -111,7 +111,7 @@ func (s *Source) keep(a attempt, g *grant, old *entry) (*entry, error) {
 	e := &entry{
 		credential: c, stripe: s.set.cache.stripe(a.handle), as: a.as, from: now.Add(-leeway).UnixNano(), end: g.end().UnixNano(), weight: s.place.weight(c),
 	}
-	e.next.Store(g.next(now))
+	e.next.Store(g.next())
 	if old != nil && old.rejected.Load() {
 		e.forced, e.row = now.UnixNano(), min(old.row+1, mostRow)
 	}

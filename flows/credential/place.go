@@ -65,7 +65,10 @@ func (p place) credential(name string, t identity.Tokens) (c *identity.Credentia
 	} else {
 		t.AccessToken = secret.New(value[len(p.before) : len(p.before)+len(token)])
 	}
-	if token == "" || !isValue(value) || p.header == cookieHeader && !isCookieValue(value[strings.IndexByte(value, '=')+1:]) {
+	switch {
+	case token == "", !isValue(value), p.basic && !isText(token), !p.basic && token != strings.TrimSpace(token):
+		return nil, false
+	case p.header == cookieHeader && !isCookieValue(value[strings.IndexByte(value, '=')+1:]):
 		return nil, false
 	}
 	return &identity.Credential{Name: name, Tokens: &t, Header: p.header, Values: []string{value}}, true
@@ -87,8 +90,9 @@ func isCookieValue(s string) bool {
 // forbiddenHeaders frame a request, steer it, or say who sends it: a token there would be taken for something else.
 func forbiddenHeaders() []string {
 	return []string{
-		"Connection", "Content-Length", "Content-Type", "Content-Encoding", "Expect", "Forwarded", "Host", "Keep-Alive", "Origin", "Proxy", "Proxy-Authenticate",
-		"Proxy-Authorization", "Proxy-Connection", "Referer", "Set-Cookie", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Via",
+		"Connection", "Content-Length", "Content-Type", "Content-Encoding", "Expect", "Forwarded", "Host", "Http2-Settings", "Keep-Alive", "Origin", "Proxy",
+		"Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Referer", "Set-Cookie", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Via",
+		"X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Original-Url", "X-Real-Ip", "X-Request-Id", "X-Rewrite-Url",
 	}
 }
 
@@ -109,7 +113,7 @@ func (k *checker) checkPlace() {
 	k.checkFormat()
 	if k.Flow == flowStatic && !k.Token.IsZero() && len(k.errs) == 0 {
 		if _, ok := newPlace(k.Config).credential(k.Name, identity.Tokens{AccessToken: k.Token}); !ok {
-			k.wrong("token", "it holds bytes that cannot stand in a header or a cookie: spaces around it, line ends, or what is not ASCII")
+			k.wrong("token", "it holds bytes that cannot stand in a header or a cookie: spaces around it, line ends, or (but for Basic) what is not ASCII")
 		}
 	}
 }
@@ -128,6 +132,8 @@ func (k *checker) checkFormat() {
 		k.wrong("format", `%q is neither "basic" nor a text with %s in it, once`, k.Format, slot)
 	case !isValue(k.Format):
 		k.wrong("format", "%q cannot stand in a header", k.Format)
+	case k.Cookie != "" && !isCookieValue(strings.Replace(k.Format, slot, "", 1)):
+		k.wrong("format", "%q cannot stand in a cookie", k.Format)
 	}
 }
 

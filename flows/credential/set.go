@@ -30,7 +30,7 @@ type Set struct {
 	cache   *cache
 	refused *negative
 	flights flights
-	shared  *shared // nil = each replica fetches its own
+	shared  *shared          // nil = each replica fetches its own
 	gates   map[string]*gate // by provider
 	ring    *seal.Ring
 	names   []*sync.Pool // of keyed hashes, one for each key of the ring; none without a ring

@@ -51,16 +51,12 @@ func (s *Set) share(d Deps) error {
 	return d.Shared.Watch(s.open, goneKeys, s.shared.heard)
 }
 
-// heard is told that somebody was forgotten, or that the word of it has ended.
+// heard is told that somebody was forgotten, or that the word of it has ended: then what they have since is read from the
+// store once more.
 func (s *shared) heard(key string) {
 	var owner digest
 	text := strings.TrimPrefix(key, goneKeys)
-	if n, err := base64.RawURLEncoding.Decode(owner[:], []byte(text)); err != nil || n != len(owner) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(s.set.open, storeLimit)
-	defer cancel()
-	if word, ok := s.word(ctx, owner); !ok || word != 0 {
+	if n, err := base64.RawURLEncoding.Decode(owner[:], []byte(text)); err == nil && n == len(owner) {
 		s.set.cache.forget(owner)
 	}
 }
@@ -98,7 +94,9 @@ func (s *shared) begin(ctx context.Context, h *handle) (b begun) {
 }
 
 // still reports whether nobody has forgotten the owner since.
-func (s *shared) still(ctx context.Context, h *handle, b begun) bool { return b.known && s.begin(ctx, h) == b }
+func (s *shared) still(ctx context.Context, h *handle, b begun) bool {
+	return b.known && s.begin(ctx, h) == b
+}
 
 // claim returns a token of another replica that serves, or nil and the right to fetch one, which release gives back. It
 // waits a second at most for somebody else who is fetching it.

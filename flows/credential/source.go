@@ -3,6 +3,7 @@ package credential
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/doorward/doorward/internal/identity"
 )
@@ -122,8 +123,8 @@ func (s *Source) Token(ctx context.Context, who *identity.Identity) (*identity.C
 	return s.obtain(ctx, h, who, false)
 }
 
-// Fresh is Token past the cache (skip_cache of the token API). A refusal of a moment ago counts all the same, so that
-// nobody can make Doorward hammer a provider.
+// Fresh is Token past the cache (skip_cache of the token API). What came less than a second ago is fresh, and a refusal of a
+// moment ago counts all the same, so that nobody can make Doorward hammer a provider.
 func (s *Source) Fresh(ctx context.Context, who *identity.Identity) (*identity.Credential, error) {
 	if s.fixed != nil {
 		return s.fixed, nil
@@ -131,6 +132,10 @@ func (s *Source) Fresh(ctx context.Context, who *identity.Identity) (*identity.C
 	h, err := s.handle(who)
 	if err != nil {
 		return nil, err
+	}
+	now := s.set.now().UnixNano()
+	if e := s.set.cache.get(h.key); e != nil && e.usable(now) && now-e.from < int64(leeway+time.Second) {
+		return e.credential, nil
 	}
 	return s.obtain(ctx, h, who, true)
 }

@@ -65,9 +65,10 @@ func BenchmarkCached(b *testing.B) {
 func BenchmarkMiss(b *testing.B) {
 	set := over(b, &stub{life: time.Hour, size: 1500}, nil, orders)
 	s, alice := set.Source("orders"), somebody("alice")
+	h := must(s.handle(alice))(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := s.Fresh(b.Context(), alice); err != nil {
+		if _, err := s.obtain(b.Context(), h, alice, true); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -217,6 +217,22 @@ func TestATokenThatIsRevokedWhileItIsMadeNeverCounts(t *testing.T) {
 	})
 }
 
+func TestAStreamGoesOnOnlyForWhomItBegan(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		alice := w.signedIn("alice", git)
+		one, two, bobs := w.mint(alice, git, named("one")), w.mint(alice, git, named("two")), w.mint(w.signedIn("bob", git), git, named("bob's"))
+		for name, c := range map[string]struct {
+			came, who string
+			alive     bool
+		}{"itself": {one.Token, one.Token, true}, "another token of theirs": {one.Token, two.Token, false}, "somebody else": {bobs.Token, one.Token, false}} {
+			if alive, err := w.Alive(w.request(c.came, git), w.who(c.who, git)); alive != c.alive || err != nil {
+				t.Errorf("%s: %v %v", name, alive, err)
+			}
+		}
+	})
+}
+
 func TestNobodyCanMakeATokenWhoseNameIsNotSeen(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t)

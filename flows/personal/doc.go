@@ -6,7 +6,8 @@
 //
 //   - the token's, under a hash of the token and sealed with a key that only the token gives, and with the ring: who minted it
 //     by which login, and what it is limited to;
-//   - its entry in its owner's list, so that it can be shown, and revoked by its id, without knowing it;
+//   - its entry in its owner's list, so that it can be shown, and revoked by its id, without knowing it; a token that is in no
+//     list does not count;
 //   - the owner's, one for each login by which they have minted: what the last such login said about them. All their tokens
 //     share it, so a new login renews them with one write and without knowing any of them.
 //

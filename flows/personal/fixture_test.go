@@ -235,25 +235,58 @@ func decoded[T any](t testing.TB, text string) (v T) {
 	return v
 }
 
-// frailStore can be made to fail, counts its reads, and lets a test act between a read and its end.
+// frailStore can be made to fail, counts its reads, and lets a test act between a read and its end, or before a write.
 type frailStore struct {
 	store.Store
 	down   atomic.Bool
 	gets   atomic.Int64
 	after  atomic.Pointer[func(keys []string)]
-	noLive atomic.Bool                      // what requests are judged by cannot be written
-	before atomic.Pointer[func(key string)] // a write
+	before atomic.Pointer[func(key string)]
+	noLive atomic.Bool // what requests are judged by cannot be written
+
+	steps atomic.Int64 // calls until failures begin; 0 = they don't
+	late  atomic.Bool  // the calls that fail have done their work all the same
+	once  atomic.Bool  // only one call fails
 }
 
 var errDown = fmt.Errorf("test: %w", store.ErrUnavailable)
 
+// fails reports whether this call fails, and whether it does so before its work.
+func (s *frailStore) fails() (fails, before bool) {
+	if s.down.Load() {
+		return true, true
+	}
+	n := s.steps.Load()
+	if n == 0 {
+		return false, false
+	}
+	if n > 1 {
+		s.steps.Store(n - 1)
+		return false, false
+	}
+	if s.once.Load() {
+		s.steps.Store(0)
+	}
+	return true, !s.late.Load()
+}
+
+// frail does a call, or fails.
+func frail[T any](s *frailStore, call func() (T, error)) (none T, err error) {
+	fails, before := s.fails()
+	if fails && before {
+		return none, errDown
+	}
+	v, err := call()
+	if fails {
+		return none, errDown
+	}
+	return v, err
+}
+
 func (s *frailStore) Get(ctx context.Context, keys ...string) ([]store.Item, error) {
 	s.gets.Add(1)
-	if s.down.Load() {
-		return nil, errDown
-	}
-	items, err := s.Store.Get(ctx, keys...)
-	if f := s.after.Load(); f != nil {
+	items, err := frail(s, func() ([]store.Item, error) { return s.Store.Get(ctx, keys...) })
+	if f := s.after.Load(); f != nil && err == nil {
 		(*f)(keys)
 	}
 	return items, err
@@ -263,17 +296,27 @@ func (s *frailStore) Put(ctx context.Context, key string, value []byte, ttl time
 	if f := s.before.Load(); f != nil {
 		(*f)(key)
 	}
-	if s.down.Load() || s.noLive.Load() && strings.HasPrefix(key, tokenKeys) {
+	if s.noLive.Load() && strings.HasPrefix(key, tokenKeys) {
 		return errDown
 	}
-	return s.Store.Put(ctx, key, value, ttl, index...)
+	_, err := frail(s, func() (struct{}, error) { return struct{}{}, s.Store.Put(ctx, key, value, ttl, index...) })
+	return err
 }
 
 func (s *frailStore) Swap(ctx context.Context, key string, old uint64, value []byte, ttl time.Duration) (bool, error) {
-	if s.down.Load() {
-		return false, errDown
-	}
-	return s.Store.Swap(ctx, key, old, value, ttl)
+	return frail(s, func() (bool, error) { return s.Store.Swap(ctx, key, old, value, ttl) })
+}
+
+func (s *frailStore) Delete(ctx context.Context, keys ...string) (int, error) {
+	return frail(s, func() (int, error) { return s.Store.Delete(ctx, keys...) })
+}
+
+func (s *frailStore) Add(ctx context.Context, key string, delta int64, ttl time.Duration) (int64, error) {
+	return frail(s, func() (int64, error) { return s.Store.Add(ctx, key, delta, ttl) })
+}
+
+func (s *frailStore) List(ctx context.Context, index, after string, limit int) ([]string, error) {
+	return frail(s, func() ([]string, error) { return s.Store.List(ctx, index, after, limit) })
 }
 
 func newMemory(t testing.TB) store.Store {

@@ -153,3 +153,20 @@ func TestAReplicaWithOtherKeysDestroysNothing(t *testing.T) {
 		}
 	})
 }
+
+func TestAnAddressIsAsVerifiedAsTheLastLoginSaid(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		unproved := w.change("alice", func(who *identityOf) { who.EmailVerified = false })
+		made := w.mint(w.signedIn("alice", git), git, named("ci"))
+		proved := w.change("alice", func(who *identityOf) { who.EmailVerified = true })
+		for i, login := range []*identityOf{unproved, proved, unproved} {
+			time.Sleep(time.Minute)
+			w.Renew(t.Context(), login)
+			synctest.Wait()
+			if who := w.who(made.Token, git); who == nil || who.EmailVerified != login.EmailVerified {
+				t.Errorf("login %d: %+v", i, who)
+			}
+		}
+	})
+}

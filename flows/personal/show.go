@@ -1,6 +1,7 @@
 package personal
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -64,7 +65,7 @@ func (t *Tokens) show(w http.ResponseWriter, r *http.Request, p *person, a attem
 		t.deps.Pages.JSON(w, r, http.StatusOK, list)
 		return nil
 	}
-	page := pages.PersonalTokens{Origin: p.here.String(), Host: p.here.Authority(), Action: t.prefix + path, Full: len(all) >= maxTokens, Form: t.form(p, a.asked)}
+	page := pages.PersonalTokens{Origin: p.here.String(), Host: p.here.Authority(), Person: cmp.Or(p.who.Email, p.who.Username, p.who.Name), Action: t.prefix + path, Full: len(all) >= maxTokens, Form: t.form(p, a.asked)}
 	for _, rec := range here {
 		s := rec.shown()
 		page.Tokens = append(page.Tokens, pages.PersonalToken{

@@ -3,6 +3,7 @@ package provider_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -94,6 +95,7 @@ func TestNamesThatAreAlmostTheName(t *testing.T) {
 		"iss with a fragment":          {almost(r.url + "#"), "bad_issuer"},
 		"iss in capitals":              {almost(strings.ToUpper(r.url)), "bad_issuer"},
 		"iss in full width":            {almost(strings.ReplaceAll(r.url, ".", "\uff0e")), "bad_issuer"},
+		"iss of Google's old spelling": {almost("accounts.google.com"), "bad_issuer"},
 		"iss is a list":                {r.access(nil, map[string]any{"iss": []string{r.url}}), "bad_claims"},
 		"iss escaped is the same text": {r.raw(nil, `{"\u0069ss":{iss},"sub":"alice","aud":"\u0061pi","exp":{soon},"iat":{now},"jti":"J1","client_id":"spa"}`), ""},
 		"iss and ISS":                  {r.raw(nil, `{{good},"ISS":"https://evil.example"}`), ""},
@@ -214,8 +216,8 @@ func TestNobodyBecomesAMachineByChoosingAName(t *testing.T) {
 		claims  map[string]any
 		machine bool
 	}{
-		"a service account":                     {map[string]any{"client_id": "spa"}, true},
-		"a service account of older versions":   {map[string]any{"client_id": nil, "clientId": "spa"}, true},
+		"a service account with a session":      {map[string]any{"client_id": "spa", "sid": "S1"}, true},
+		"a service account of older versions":   {map[string]any{"client_id": nil, "clientId": "spa", "session_state": "S1"}, true},
 		"a service account without its mappers": {map[string]any{"client_id": nil}, true},
 		"a person of that name":                 {map[string]any{"client_id": nil, "sid": "S1"}, false},
 		"a person of that name, long ago":       {map[string]any{"client_id": nil, "session_state": "S1"}, false},
@@ -267,4 +269,33 @@ func TestRS9IntrospectionTakesNoBindingOff(t *testing.T) {
 	}
 	_, err := ask(r.access(nil, map[string]any{"cnf": cnf}), nil, false)
 	wants(t, err, provider.Misbehaved, "token_bound")
+}
+
+// TestP120NoAudienceFitsNoAudience: a claim that is missing is not for a caller who expects an empty one.
+func TestP120NoAudienceFitsNoAudience(t *testing.T) {
+	r := newRogue(t)
+	for _, claim := range []string{"", "azp", "resource"} {
+		c := r.client(conf(func(c *provider.Config) { c.AudienceClaim = claim }))
+		for _, aud := range []any{nil, "", []string{}, []string{""}} {
+			_, err := c.VerifyAccessToken(t.Context(), secret.New(r.access(nil, map[string]any{"aud": aud, "resource": aud})), provider.AccessExpect{Audience: []string{""}})
+			wants(t, err, provider.Misbehaved, "bad_audience")
+		}
+	}
+}
+
+// TestRS8ASignedRefusalIsNoAnswer: the status comes before the signature.
+func TestRS8ASignedRefusalIsNoAnswer(t *testing.T) {
+	r := newRogue(t)
+	body := r.sign(map[string]any{"typ": "token-introspection+jwt"}, must(json.Marshal(map[string]any{"iss": r.url, "aud": clientID, "iat": r.now().Unix(), "token_introspection": r.about(nil)})))
+	for status, ok := range map[int]bool{200: true, 201: false, 400: false, 401: false, 500: false} {
+		introspects(r, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/token-introspection+jwt")
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte(body))
+		})
+		who, err := r.client(conf(func(c *provider.Config) { c.SignedIntrospection = true })).Introspect(t.Context(), secret.New("opaque"), forOrders)
+		if ok != (err == nil && who != nil) {
+			t.Errorf("%d: %+v, %v", status, who, err)
+		}
+	}
 }

@@ -174,7 +174,7 @@ func (c *Client) send(ctx context.Context, m *metadata, k call) (*answer, error)
 	return a, nil
 }
 
-// errorCode returns the error member of a JSON answer, "" if there is none.
+// errorCode returns the error of a JSON answer, "" if there is none.
 func (a *answer) errorCode() string {
 	if !a.json() {
 		return ""
@@ -183,7 +183,7 @@ func (a *answer) errorCode() string {
 	if err != nil {
 		return ""
 	}
-	return word(o.text("error"))
+	return word(errorOf(o))
 }
 
 func clone(form url.Values) url.Values {

@@ -34,7 +34,7 @@ const (
 func advices() []advice {
 	const x, j, cc = GrantTokenExchange, GrantJWTBearer, clientCredentials
 	return []advice{
-		// Keycloak, by whichever grant. A wrong secret is an unauthorized_client there.
+		// Keycloak, by whichever grant.
 		{keycloak, "", "", "invalid client credentials", Misconfigured, "invalid_client", `the realm has no client {client}, or it is disabled, or its secret is another one: compare client_id and client_secret with Clients › {client} › Credentials`},
 
 		// Keycloak: standard token exchange.

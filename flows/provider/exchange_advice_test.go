@@ -66,8 +66,6 @@ func TestARefusalNamesTheSettingThatMendsIt(t *testing.T) {
 		"Keycloak: an old one":                     {atKeycloak, "exchange", 400, "unsupported_grant_type", "Unsupported grant_type", misconfigured, "unsupported_grant_type", "since 26.2"},
 		"Keycloak: v1":                             {atKeycloak, "exchange", 403, "access_denied", "Client not allowed to exchange", misconfigured, "access_denied", "v1"},
 		"Keycloak TX-3: the subject token ended":   {atKeycloak, "exchange", 400, "invalid_request", "Invalid token", refused, "invalid_grant", ""},
-		"Keycloak: a wrong secret, of an exchange": {atKeycloak, "exchange", 401, "unauthorized_client", "Invalid client or Invalid client credentials", misconfigured, "invalid_client", `Clients › "doorward" › Credentials`},
-		"Keycloak: a wrong secret":                 {atKeycloak, "own", 401, "unauthorized_client", "Invalid client or Invalid client credentials", misconfigured, "invalid_client", `Clients › "doorward" › Credentials`},
 		"Keycloak: an unknown client":              {atKeycloak, "own", 401, "invalid_client", "Invalid client or Invalid client credentials", misconfigured, "invalid_client", `the realm has no client "doorward"`},
 		"Keycloak: service accounts":               {atKeycloak, "own", 401, "unauthorized_client", "Client not enabled to retrieve service account", misconfigured, "unauthorized_client", `switch on "Service account roles" for client "doorward"`},
 		"Keycloak: a public client of its own":     {atKeycloak, "own", 401, "unauthorized_client", "Public client not allowed to retrieve service account", misconfigured, "unauthorized_client", `"Client authentication"`},

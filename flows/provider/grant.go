@@ -67,6 +67,11 @@ func (c *Client) grant(ctx context.Context, k call, decisive []string) (*Respons
 	if err != nil {
 		return nil, c.explained(k.judged(err, a))
 	}
+	if k.form.Get("grant_type") != GrantTokenExchange { // which says by issued_token_type what came
+		if err := checkBearer(r); err != nil {
+			return nil, err
+		}
+	}
 	return r, nil
 }
 
@@ -111,7 +116,7 @@ func (c *Client) explained(err error) error {
 // refusal reads an error answer (RFC 6749 §5.2). What repeats a part of the request is
 // left out.
 func refusal(where string, status int, o object, sent []string) *Error {
-	code, text := standard(o.text("error")), o.text("error_description")
+	code, text := errorOf(o), o.text("error_description")
 	if repeats(text, sent) {
 		text = "[a text that repeats the request]"
 	}
@@ -137,6 +142,16 @@ func repeats(text string, sent []string) bool {
 		}
 	}
 	return false
+}
+
+// errorOf returns the error of an answer as a registered word. A wrong secret of a client that it has is an
+// unauthorized_client to Keycloak, which would mean that the secret was right and the grant is not allowed.
+func errorOf(o object) string {
+	code, text := standard(o.text("error")), strings.ToLower(o.text("error_description"))
+	if code == "unauthorized_client" && (strings.Contains(text, "invalid client credentials") || strings.Contains(text, "invalid client secret")) {
+		return "invalid_client"
+	}
+	return code
 }
 
 // standard returns the registered word for what a provider calls otherwise.
@@ -205,7 +220,7 @@ func parseTokenResponse(a *answer, now time.Time, sent, decisive []string) (*Res
 // granted returns the JSON of a good answer, or why it is none: trouble, the server's
 // refusal, or an answer that cannot be read. An error among decisive goes before trouble.
 func (a *answer) granted(where string, now time.Time, sent, decisive []string) (object, error) {
-	if slices.Contains(decisive, standard(a.errorCode())) {
+	if slices.Contains(decisive, a.errorCode()) {
 		o, _ := parseObject(a.body)
 		return nil, refusal(where, a.status, o, sent)
 	}

@@ -67,7 +67,7 @@ func TestTokenAnswers(t *testing.T) {
 		"TOK-3 token_type DPoP, not asked for": {`{"access_token":"A","token_type":"DPoP"}`, false, 0},
 		"TOK-3 token_type is a number":         {`{"access_token":"A","token_type":1}`, false, 0},
 		"TOK-3 N_A outside token exchange":     {`{"access_token":"A","token_type":"N_A"}`, false, 0},
-		"TOK-3 N_A of a token exchange":        {`{"access_token":"A","token_type":"N_A","issued_token_type":"urn:ietf:params:oauth:token-type:id_token"}`, true, unknown},
+		"TOK-3 N_A of another type":            {`{"access_token":"A","token_type":"N_A","issued_token_type":"urn:ietf:params:oauth:token-type:id_token"}`, false, 0},
 		"TOK-4 no expires_in":                  {`{"access_token":"A","token_type":"Bearer"}`, true, unknown},
 		"TOK-4 no expires_in, but a JWT":       {`{"access_token":"` + jwtExpiry + `","token_type":"Bearer"}`, true, 77 * time.Second},
 		"TOK-4 no expires_in, a broken JWT":    {`{"access_token":"a.!.c","token_type":"Bearer"}`, true, unknown},

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -76,7 +77,7 @@ func (c *Client) whyInactive(token secret.String) string {
 	if err != nil || slices.Contains(aud, c.conf.ClientID) {
 		return ""
 	}
-	return fmt.Sprintf("; Keycloak says so of every token whose aud lacks the client that asks: expected %q in aud, got %s; a mapper of type \"Audience\" at the client that the token is issued to puts it there", c.conf.ClientID, listed(aud))
+	return fmt.Sprintf("; Keycloak says so of every token whose aud lacks the client that asks: expected %q in aud, got %s; a mapper of type \"Audience\" at the client that the token is issued to puts it there", c.conf.ClientID, cmp.Or(listed(aud), "none"))
 }
 
 // askAbout returns the members of the answer. Its failures say nothing about the token.

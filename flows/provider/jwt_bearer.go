@@ -45,9 +45,6 @@ func (c *Client) JWTBearer(ctx context.Context, r JWTBearerRequest) (*Response, 
 	if err != nil {
 		return nil, err
 	}
-	if err := checkBearer(got); err != nil {
-		return nil, err
-	}
 	if err := c.checkTraded(got, form, r.Same); err != nil {
 		return nil, err
 	}

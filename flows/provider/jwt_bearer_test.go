@@ -158,6 +158,10 @@ func TestEntraKnowsAPersonByOID(t *testing.T) {
 			t.Errorf("%s: %v", same, err)
 		}
 	}
+	alice.Claims = identity.NewClaims([]byte(`{"oid":"alice"}`)) // whose tenant nobody knows
+	if err := obo(`{"iss":"https://sts.windows.net/7a4e/","oid":"bob"}`, alice); err != nil {
+		t.Errorf("nothing to compare with: %v", err)
+	}
 	issuer = "https://login.corp.example/7a4e/v2.0" // Entra under a name of the company's own
 	alice = &identity.Identity{Issuer: issuer, Subject: "pairwise-1", Claims: identity.NewClaims([]byte(`{"oid":"alice"}`))}
 	if err := obo(`{"iss":"`+issuer+`","sub":"pairwise-2","oid":"alice"}`, alice); err != nil {

@@ -65,6 +65,34 @@ func TestAClientIsProvedByItsOwnIDAndSecret(t *testing.T) {
 	}
 }
 
+// TestAWrongSecretIsOneWhateverTheProviderCallsIt: Keycloak has one word for it where it knows the client, and one where it
+// does not. Taken at its word it would tell callers which clients there are, and the operator to allow a grant.
+func TestAWrongSecretIsOneWhateverTheProviderCallsIt(t *testing.T) {
+	for text, row := range map[string]struct{ said, means string }{
+		"Invalid client or Invalid client credentials":    {"unauthorized_client", "invalid_client"},
+		"Invalid client secret":                           {"unauthorized_client", "invalid_client"},
+		"Invalid client":                                  {"invalid_client", "invalid_client"},
+		"Client not enabled to retrieve service account":  {"unauthorized_client", "unauthorized_client"},
+		"Public client not allowed to retrieve something": {"unauthorized_client", "unauthorized_client"},
+	} {
+		t.Run(text, func(t *testing.T) {
+			r := newRogue(t)
+			r.on("/token", answerJSON(401, string(must(json.Marshal(map[string]string{"error": row.said, "error_description": text})))))
+			_, err := r.client().ProveClient(t.Context(), "backup", secret.New("wrong-canary"), nil)
+			wants(t, err, provider.Refused, row.means)
+			_, err = r.client().ClientCredentials(t.Context(), provider.ClientCredentialsRequest{})
+			wants(t, err, provider.Misconfigured, row.means)
+			c, before := r.client(conf(func(c *provider.Config) { c.PreviousSecret = secret.New("the-one-before-canary") })), len(r.seen("/token"))
+			_, err = c.ClientCredentials(t.Context(), provider.ClientCredentialsRequest{})
+			wants(t, err, provider.Misconfigured, row.means)
+			tries := map[string]int{"invalid_client": 2, "unauthorized_client": 1}[row.means] // CA-8
+			if got := len(r.seen("/token")) - before; got != tries {
+				t.Errorf("%d requests, not %d", got, tries)
+			}
+		})
+	}
+}
+
 func TestAClientIsProvedInTheBodyWhereTheProviderTakesNothingElse(t *testing.T) {
 	r := newRogue(t)
 	r.set("token_endpoint_auth_methods_supported", []string{"client_secret_post", "private_key_jwt"})

@@ -139,6 +139,7 @@ func TestWhatIsReadOfATokenThatWasTraded(t *testing.T) {
 		"TX-6 no aud":                                   {good(map[string]any{"aud": nil}), []string{"orders"}, same, "", ""},
 		"TX-6 no audience was asked for":                {good(map[string]any{"aud": "account"}), nil, same, "", ""},
 		"TX-6 P142 another subject":                     {good(map[string]any{"sub": "bob"}), nil, same, "bad_subject", `expected sub "alice", got "bob"`},
+		"TX-6 another subject, whatever oid says":       {good(map[string]any{"sub": "bob", "oid": "O"}), nil, &identity.Identity{Issuer: r.url, Subject: "alice", Claims: identity.NewClaims([]byte(`{"oid":"O"}`))}, "bad_subject", ""},
 		"TX-6 another subject of another issuer":        {good(map[string]any{"sub": "bob", "iss": "https://other.example"}), nil, same, "", ""},
 		"TX-6 a service":                                {good(map[string]any{"sub": "bob"}), nil, nil, "", ""},
 		"TX-6 no sub, as in Keycloak's lightweight one": {good(map[string]any{"sub": nil}), nil, same, "", ""},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/doorward/doorward/flows/provider"
@@ -152,7 +153,7 @@ func describe(e *pages.Error, status int) string {
 	var p *provider.Error
 	switch {
 	case status == http.StatusBadGateway && errors.As(e.Err, &p) && p.Detail != "":
-		return "the provider gave no token: " + p.Detail[:min(len(p.Detail), maxDescription)]
+		return "the provider gave no token: " + strings.ToValidUTF8(p.Detail[:min(len(p.Detail), maxDescription)], "")
 	case e.Detail != "":
 		return e.Detail
 	case status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:

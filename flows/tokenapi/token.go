@@ -2,6 +2,7 @@ package tokenapi
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/doorward/doorward/flows/credential"
@@ -96,7 +97,7 @@ func (a *api) hand(w http.ResponseWriter, r *http.Request, q request, s *credent
 
 // tokenType writes Bearer as everybody compares it, whatever the provider's spelling.
 func tokenType(s string) string {
-	if s == "" || len(s) == len("Bearer") && (s[0] == 'b' || s[0] == 'B') {
+	if s == "" || strings.EqualFold(s, "Bearer") {
 		return "Bearer"
 	}
 	return s

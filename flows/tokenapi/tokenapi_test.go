@@ -139,6 +139,10 @@ func TestP140OnlyAVerifiedTokenIsASubject(t *testing.T) {
 		}
 		w.refuses(w.post("/token/exchange", map[string]any{"identity_provider": "corp", "target": "orders", "user_token": "a b"}), 400, "invalid_request", "characters")
 		w.refuses(w.post("/token/exchange", map[string]any{"identity_provider": "corp", "target": "orders"}), 400, "invalid_request", "user_token is missing")
+		w.refuses(w.post("/token/exchange", map[string]any{"identity_provider": "mute", "target": "orders", "user_token": w.alice()}), 400, "invalid_request", "nobody's tokens")
+		for _, path := range []string{"/token", "/token/exchange"} {
+			w.refuses(w.post(path, map[string]any{"identity_provider": "corp", "user_token": w.alice()}), 400, "invalid_request", "target is missing")
+		}
 		if n := len(w.idp.Requests(idp.Token)); n != 0 {
 			t.Errorf("P139 %d of them were sent to the provider", n)
 		}

@@ -118,3 +118,24 @@ func FuzzBasic(f *testing.F) {
 		}
 	})
 }
+
+func TestATokenIsMadeOfWhatRFC6750Says(t *testing.T) {
+	const all = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/="
+	for c := range 256 {
+		if got, want := IsToken("a"+string([]byte{byte(c)})), strings.IndexByte(all, byte(c)) >= 0; got != want {
+			t.Errorf("byte %#x: %v", c, got)
+		}
+	}
+	if IsToken("") {
+		t.Error("nothing is no token")
+	}
+}
+
+func BenchmarkIsToken(b *testing.B) {
+	token := strings.Repeat("eyJhbGciOi.", 130)
+	for b.Loop() {
+		if !IsToken(token) {
+			b.Fatal("refused")
+		}
+	}
+}

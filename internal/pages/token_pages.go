@@ -10,6 +10,7 @@ import (
 type PersonalTokens struct {
 	Origin string // of this host, for the examples
 	Host   string
+	Person string // who is signed in; "" = it is not said
 	Action string
 	Tokens []PersonalToken // the first 200
 	Full   bool            // there are as many as there may be: no form
@@ -65,7 +66,7 @@ func (p *Pages) PersonalTokens(w http.ResponseWriter, r *http.Request, page Pers
 		Heading, Failure, Reference string
 	}{page, "Personal tokens", f.Failure, f.Reference}
 	v.Status, v.Notice, v.Form.Name = f.Status, f.Notice, f.Value
-	v.Origin, v.Host = webAddress(page.Origin), clean(page.Host, maxValue)
+	v.Origin, v.Host, v.Person = webAddress(page.Origin), clean(page.Host, maxValue), clean(page.Person, maxLabel)
 	v.Tokens = nil
 	for _, t := range page.Tokens[:min(len(page.Tokens), maxShownTokens)] {
 		v.Tokens = append(v.Tokens, t.clean())

@@ -34,6 +34,7 @@ func tokenPages(p *Pages) []shown {
 		PersonalToken{"0123456789abcdef0123456789abcdef", "backup on my laptop", "28 December 2026", "28 November 2026, 02:03 UTC", []string{host, "git.example.com"}, []string{"orders.read", "profile"}, true},
 		PersonalToken{"fedcba9876543210fedcba9876543210", "git", "5 December 2026", "", []string{"git.example.com"}, nil, false},
 	)
+	some.Person = "alice@example.com"
 	some.Form.Hosts = []Choice{{"https://" + host, host, true, ""}, {"https://git.example.com", "git.example.com", false, ""}}
 	some.Form.Scopes = []Choice{{"orders.read", "orders.read", false, ""}, {"profile", "profile", false, ""}}
 	add("tokens", some)

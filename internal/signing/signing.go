@@ -18,6 +18,9 @@ import (
 const SeedSize = 48
 
 // Keys are P-256 keys, of which the first signs. They are safe for concurrent use.
+//
+// Whoever verifies keeps a JWK Set for a while: a key that signs the moment it appears is one that they do not know yet. So a new
+// key is put behind the others first, where it is only published, and in front of them when no copy without it is left.
 type Keys struct {
 	signer jose.Signer
 	kid    string
