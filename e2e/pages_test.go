@@ -216,7 +216,7 @@ func checkContrast(t *testing.T, tb *tab, scheme string) {
 // checkKeyboard walks through all links and buttons with the Tab key and sees where it is.
 func checkKeyboard(t *testing.T, tb *tab) {
 	t.Helper()
-	const usable = `[...document.querySelectorAll("a[href], button, input:not([type=hidden]), summary")].filter((e) => e.checkVisibility())`
+	const usable = `[...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, summary")].filter((e) => e.checkVisibility())`
 	// From the top, also where the page has put the focus into a field.
 	n := script[int](tb, `document.body.tabIndex = -1; document.body.focus(); document.body.blur(); document.body.removeAttribute("tabindex"); return `+usable+".length")
 	for i := range n {

@@ -105,14 +105,14 @@ func (g *graph) explained(o explainOptions, target string, who *identity.Identit
 
 // caller is the identity that --as describes, made by the same rules as one that a provider proves; nil = nobody.
 func (o explainOptions) caller(g *graph, in io.Reader) (*identity.Identity, error) {
-	if o.as == "" {
-		return nil, nil
-	}
-	claims, err := readInput(o.as, in)
-	if err != nil {
+	claims, err := o.claims(in)
+	if claims == nil || err != nil {
 		return nil, err
 	}
 	tokens := &identity.Tokens{AccessToken: secret.New("not-a-real-token"), IDToken: secret.New("not-a-real-token"), TokenType: "Bearer"}
+	if o.subject == "-" {
+		return nil, errors.New("--subject-token: a file is wanted, not standard input")
+	}
 	if o.subject != "" {
 		token, err := readInput(o.subject, in)
 		if err != nil {
@@ -129,9 +129,28 @@ func (o explainOptions) caller(g *graph, in io.Reader) (*identity.Identity, erro
 	}
 	who, err := client.Suppose(claims, o.login, tokens)
 	if err != nil {
-		return nil, fmt.Errorf("--as %s: %w", o.as, err)
+		return nil, fmt.Errorf("the claims: %w", err)
 	}
 	return who, nil
+}
+
+// claims are those of --as, or those that the token of --subject-token holds; nil = nobody calls.
+func (o explainOptions) claims(in io.Reader) ([]byte, error) {
+	switch {
+	case o.as != "":
+		return readInput(o.as, in)
+	case o.subject == "":
+		return nil, nil
+	}
+	token, err := readInput(o.subject, in)
+	if err != nil {
+		return nil, err
+	}
+	claims := provider.ClaimsIn(secret.New(strings.TrimSpace(string(token))))
+	if claims == nil {
+		return nil, errors.New("--subject-token: this is no JWT, so it does not say who it is about; give the claims by --as, too")
+	}
+	return claims, nil
 }
 
 // vouching is the provider that the claims name by iss, or the only one.

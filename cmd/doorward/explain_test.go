@@ -211,8 +211,10 @@ func TestExplainLiveMakesTheRequestAndShowsWhatTheTokenIsGoodFor(t *testing.T) {
 	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, out, errs = runExplain(t, toml, `{"sub":"8f2c-alice"}`, "--live", "--subject-token", file, "http://127.0.0.1:4182/orders/")
-	if !strings.Contains(out, "8f2c-alice") || !strings.Contains(out, "orders") || strings.Contains(out+errs, token) {
-		t.Errorf("got\n%s%s", out, errs)
+	for name, claims := range map[string]string{"as": `{"sub":"8f2c-alice"}`, "of the token": ""} {
+		_, out, errs = runExplain(t, toml, claims, "--live", "--subject-token", file, "http://127.0.0.1:4182/orders/")
+		if !strings.Contains(out, `sub = "8f2c-alice"`) || !strings.Contains(out, "orders") || strings.Contains(out+errs, token) {
+			t.Errorf("claims %s: got\n%s%s", name, out, errs)
+		}
 	}
 }

@@ -38,6 +38,19 @@ func IssuerIn(claims []byte) (string, error) {
 	return o.str("iss")
 }
 
+// ClaimsIn returns the claims of a JWT as JSON, unverified; nil for what is no JWT.
+func ClaimsIn(token secret.String) []byte {
+	o, ok := readClaims(token.Reveal())
+	if !ok {
+		return nil
+	}
+	claims, err := o.claims()
+	if err != nil {
+		return nil
+	}
+	return claims.Raw()
+}
+
 // ClaimsShown lists those claims of a token that tell what it is good for, as lines for a person. It believes nothing and
 // shows nothing of a token that is no JWT.
 func ClaimsShown(token secret.String) (lines []string) {
@@ -47,8 +60,22 @@ func ClaimsShown(token secret.String) (lines []string) {
 	}
 	for _, name := range []string{"iss", "sub", "aud", "azp", "client_id", "scope", "scp", "act", "cnf", "exp"} {
 		if o.has(name) {
-			lines = append(lines, name+" = "+shown(string(o[name])))
+			lines = append(lines, name+" = "+onTerminal(string(o[name])))
 		}
 	}
 	return lines
+}
+
+// onTerminal makes a JSON value fit for a terminal: ASCII, and not much of it.
+func onTerminal(s string) string {
+	const most = 300
+	if len(s) > most {
+		s = s[:most] + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
 }
