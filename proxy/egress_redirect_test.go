@@ -57,7 +57,7 @@ func TestARedirectToElsewhereIsTheApplicationsToFollow(t *testing.T) {
 		c.Targets = append(c.Targets, EgressTarget{Name: "public", Host: "api.test", Upstreams: []*url.URL{address("https://api.test")}, Credential: "service"})
 	})
 	for _, location := range []string{
-		"https://bucket_1.s3.test/x?sig=a%2Fb", "http://10.1.2.3:8080/x", "http://[2001:db8::1]/x", "http://api.test/x", "https://api.test/x", "http://data.local.example/x", "http://user@evil.test/", "mailto:a@b", "app://other.local/x",
+		"https://bucket_1.s3.test/x?sig=a%2Fb", "http://10.1.2.3:8080/x", "http://[2001:db8::1]/x", "http://api.test/x", "https://api.test/x", "http://data.local.example/x", "http://user@evil.test/", "http://data.local/y", "mailto:a@b", "app://other.local/x",
 	} {
 		o.e.answers(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header()["Location"] = []string{location}

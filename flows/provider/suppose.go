@@ -2,6 +2,7 @@ package provider
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/secret"
