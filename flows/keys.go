@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/doorward/doorward/internal/credentials"
 	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/pages"
 	"github.com/doorward/doorward/internal/secret"
@@ -18,10 +19,6 @@ import (
 )
 
 const (
-	// keyPrefix is how a key of ours begins, so that secret scanners know one, and so that none is ever taken for a
-	// password and sent to a provider.
-	keyPrefix = "dwk."
-
 	keySize = 32  // random bytes of a key
 	minKey  = 22  // characters: 128 bits in base64. A shorter one could be guessed, as its hash is a quick one
 	maxKey  = 256 // characters of one that somebody brings from elsewhere
@@ -41,7 +38,7 @@ type Key struct {
 func NewKey() (key secret.String, hash [32]byte) {
 	b := make([]byte, keySize)
 	_, _ = rand.Read(b) // never fails: it ends the process instead
-	text := keyPrefix + base64.RawURLEncoding.EncodeToString(b)
+	text := credentials.KeyPrefix + base64.RawURLEncoding.EncodeToString(b)
 	return secret.New(text), sha256.Sum256([]byte(text))
 }
 

@@ -203,8 +203,8 @@ func TestAKeyIsNeverTriedAsAPassword(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoors(t, 1)
 		key, _ := NewKey()
-		d.want(d.try("alice", key.Reveal(), office), 401, codeWrongCredentials)
-		d.want(d.try(key.Reveal(), "x", office), 401, codeWrongCredentials)
+		d.want(d.try("alice", key.Reveal(), office), 401, codeLoginRequired)
+		d.want(d.try(key.Reveal(), "x", office), 401, codeLoginRequired)
 		if n := d.passwordGrants(); n > 0 {
 			t.Error("a key was sent to a provider")
 		}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/doorward/doorward/internal/credentials"
 	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/pages"
 	"github.com/doorward/doorward/internal/secret"
@@ -122,7 +123,7 @@ func checkLocalName(name string) error {
 		return fmt.Errorf("it is longer than %d bytes", maxLocalName)
 	case !plain(name), strings.TrimSpace(name) != name, strings.Contains(name, ":"):
 		return errors.New("a user name is text without colons, control characters, and spaces at either end")
-	case ownSecret(name):
+	case credentials.IsTicket(name):
 		return errors.New("it looks like a ticket or a key")
 	}
 	return nil

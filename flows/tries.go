@@ -53,9 +53,9 @@ func (t typed) hopeless() bool {
 
 // typable reports whether this can be a name or a password at all. What is a ticket or a key of ours is
 // neither, and never shown to a provider.
-func typable(s string) bool { return s != "" && len(s) <= maxTyped && plain(s) && !ownSecret(s) }
-
-func ownSecret(s string) bool { return credentials.IsTicket(s) || strings.HasPrefix(s, keyPrefix) }
+func typable(s string) bool {
+	return s != "" && len(s) <= maxTyped && plain(s) && !credentials.IsTicket(s)
+}
 
 // judgement is what proves somebody: an identity, or the answer to who is none. verdict tells that the answer is about the
 // person, and not about us or the weather: then it counts as a failure.

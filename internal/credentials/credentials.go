@@ -11,6 +11,7 @@ import (
 const (
 	TicketPrefix   = "dw1." // of a session
 	PersonalPrefix = "dwp." // of a personal token
+	KeyPrefix      = "dwk." // of an API key
 )
 
 // The schemes of RFC 6750 §2.1 and RFC 9449 §7.1.
@@ -86,10 +87,10 @@ func Basic(line string, buf []byte) (user, password []byte, ok, valid bool) {
 	return plain[:colon], plain[colon+1:], true, true
 }
 
-// IsTicket reports whether a token or a password is meant to be one of Doorward's own, a ticket or a personal
-// token, valid or not.
+// IsTicket reports whether a token or a password is meant to be one of Doorward's own, a ticket, a personal token or an
+// API key, valid or not.
 func IsTicket[T string | []byte](s T) bool {
-	return hasPrefix(s, TicketPrefix) || hasPrefix(s, PersonalPrefix)
+	return hasPrefix(s, TicketPrefix) || hasPrefix(s, PersonalPrefix) || hasPrefix(s, KeyPrefix)
 }
 
 // IsPersonal reports whether it is meant to be a personal token.
@@ -99,7 +100,7 @@ func hasPrefix[T string | []byte](s T, prefix string) bool {
 	return len(s) >= len(prefix) && string(s[:len(prefix)]) == prefix
 }
 
-// HoldsTicket reports whether an Authorization header carries a ticket or a personal token in whatever way: as it
+// HoldsTicket reports whether an Authorization header carries a ticket, a personal token or an API key of ours in whatever way: as it
 // stands, of any scheme and in a list, or as user name or password of Basic. Some programs put a token in the place
 // of the user name.
 func HoldsTicket(line string) bool {

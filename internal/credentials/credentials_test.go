@@ -139,3 +139,19 @@ func BenchmarkIsToken(b *testing.B) {
 		}
 	}
 }
+
+func TestWhatDoorwardItselfGivesOutIsKnownByItsPrefix(t *testing.T) {
+	for _, s := range []string{"dw1.x", "dwp.x", "dwk.x"} {
+		if !IsTicket(s) || !HoldsTicket("Bearer "+s) || !HoldsTicket(basic("u:"+s)) || !HoldsTicket(basic(s+":")) || !HoldsTicket("Foo a="+s) {
+			t.Errorf("%s is not known", s)
+		}
+		if HoldsTicket("Bearer x" + s) {
+			t.Errorf("a token that holds %s is taken for one", s)
+		}
+	}
+	for _, s := range []string{"dw2.x", "dwp", "", "Dwk.x"} {
+		if IsTicket(s) {
+			t.Errorf("%q is taken for one of ours", s)
+		}
+	}
+}
