@@ -74,13 +74,18 @@ func TestExplainShowsNoSecret(t *testing.T) {
 }
 
 func TestExplainOfASessionThatTheRouteDoesNotTake(t *testing.T) {
-	b := newBearerLab(t)
+	b := newBearerLab(t, func(c *Config, d *Deps) {
+		c.Routes = append(c.Routes, Route{
+			Name: "only", Hosts: []origin.Origin{appTest}, Path: "/only", Upstreams: c.Routes[0].Upstreams, Logins: []string{"staff"}, Accept: []string{acceptBearer},
+		})
+		d.Bearers["only"] = d.Bearers["api"]
+	})
 	other := someone("carol", func(w *identity.Identity) { w.Login = "other" })
 	abroad := tokenOf("bob", "bob", func(w *identity.Identity) { w.Issuer = "https://elsewhere.test" })
 	for _, c := range []struct {
 		path string
 		who  *identity.Identity
-	}{{"/x", other}, {"/api", other}, {"/api", everybody()["alice"]}, {"/api", abroad}} {
+	}{{"/x", other}, {"/api", other}, {"/api", everybody()["alice"]}, {"/only", everybody()["alice"]}, {"/api", abroad}} {
 		if e := explained(t, b.lab, "GET", "https://app.test"+c.path, c.who); e.Allowed {
 			t.Errorf("%s of %s %q: %+v", c.path, c.who.Issuer, c.who.Login, e)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -312,6 +313,20 @@ func TestATokenThatHasEndedIsNotSentBesideACredential(t *testing.T) {
 	})
 	l.both(t, "GET", "/set/x", []string{as("late")}, func(l *lab, a answer) { l.refused(a, 503) })
 	l.both(t, "GET", "/set/x", []string{as("alice")}, func(l *lab, a answer) { l.passed(a).one(l, "Authorization", "Bearer fetched") })
+}
+
+func TestASecondTryLeavesTheFirstAlone(t *testing.T) {
+	first := httptest.NewRequest(http.MethodGet, "http://e.test/", http.NoBody)
+	first.Header = http.Header{"Cookie": {"up=old; a=b", "c=d; up=old"}, "X": {"y"}}
+	was := slices.Clone(first.Header["Cookie"])
+	second := again(first, &identity.Credential{Header: "Cookie", Values: []string{"up=new"}})
+	if !slices.Equal(first.Header["Cookie"], was) || second.Header.Get("Cookie") != "a=b; c=d; up=new" {
+		t.Errorf("%q, then %q", first.Header, second.Header)
+	}
+	old := &identity.Credential{Header: "X-Key", Values: []string{"old"}}
+	if replaces(&identity.Credential{Header: "X-Other", Values: []string{"new"}}, old) || !replaces(&identity.Credential{Header: "X-Key", Values: []string{"new"}}, old) {
+		t.Error("the old one would go along")
+	}
 }
 
 func TestScrubbingLeavesOtherSlicesAlone(t *testing.T) {
