@@ -1,11 +1,7 @@
 package sessions
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"strings"
 
@@ -46,36 +42,15 @@ func (t ticket) value() string {
 	return string(text[:])
 }
 
-// seal encrypts a session record twice: with a key that only the ticket gives, so that a stolen
-// store and its key ring open nothing, and with the ring, so that a stolen cookie and a
-// stolen store open nothing either. Both layers are bound to the key in the store.
+// seal encrypts a session record for whoever has the ticket. It is bound to the key in the store.
 func (t ticket) seal(ring *seal.Ring, record []byte, key string) []byte {
-	inner := t.aead().Seal(nil, nil, record, []byte(key))
-	return ring.Seal(purposeRecord, inner, []byte(key))
+	return ring.SealFor(t.held(), purposeRecord, record, []byte(key))
 }
 
 // open reverses seal.
 func (t ticket) open(ring *seal.Ring, blob []byte, key string) ([]byte, bool) {
-	inner, err := ring.Open(purposeRecord, blob, []byte(key))
-	if err != nil {
-		return nil, false
-	}
-	record, err := t.aead().Open(nil, nil, inner, []byte(key))
+	record, err := ring.OpenFor(t.held(), purposeRecord, blob, []byte(key))
 	return record, err == nil
 }
 
-func (t ticket) aead() cipher.AEAD {
-	key, err := hkdf.Key(sha256.New, t[:], nil, "doorward session 1: record", 32)
-	if err != nil {
-		panic("sessions: " + err.Error()) // the lengths are constants
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		panic("sessions: " + err.Error())
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		panic("sessions: " + err.Error())
-	}
-	return aead
-}
+func (t ticket) held() seal.Held { return seal.Held{Secret: t[:], Info: "doorward session 1: record"} }

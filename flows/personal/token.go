@@ -1,9 +1,6 @@
 package personal
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -94,36 +91,17 @@ func (t token) id() (d digest) {
 	return d
 }
 
-// seal encrypts a token's record twice, as sessions are: with a key that only the token gives, so that a stolen store and its
-// key ring open nothing, and with the ring, so that a stolen token and a stolen store open nothing either. Both layers are bound
-// to the key in the store.
+// seal encrypts a token's record for whoever has the token, as those of sessions are. It is bound to the key in the store.
 func (t token) seal(ring *seal.Ring, record []byte, key string) []byte {
-	inner := t.aead().Seal(nil, nil, record, []byte(key))
-	return ring.Seal(purposeToken, inner, []byte(key))
+	return ring.SealFor(t.held(), purposeToken, record, []byte(key))
 }
 
 // open reverses seal.
 func (t token) open(ring *seal.Ring, blob []byte, key string) ([]byte, bool) {
-	inner, err := ring.Open(purposeToken, blob, []byte(key))
-	if err != nil {
-		return nil, false
-	}
-	record, err := t.aead().Open(nil, nil, inner, []byte(key))
+	record, err := ring.OpenFor(t.held(), purposeToken, blob, []byte(key))
 	return record, err == nil
 }
 
-func (t token) aead() cipher.AEAD {
-	key, err := hkdf.Key(sha256.New, t[:], nil, "doorward personal token 1: record", 32)
-	if err != nil {
-		panic("personal: " + err.Error()) // the lengths are constants
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		panic("personal: " + err.Error())
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		panic("personal: " + err.Error())
-	}
-	return aead
+func (t token) held() seal.Held {
+	return seal.Held{Secret: t[:], Info: "doorward personal token 1: record"}
 }
