@@ -27,14 +27,14 @@ func (rt *route) credential(ctx context.Context, d Decision) (*identity.Credenti
 	switch rt.credentialName {
 	case credentialSession:
 		if d.Who.Tokens == nil || d.Who.Tokens.AccessToken.IsZero() {
-			return nil, missing("access token")
+			return nil, missing("access token", d)
 		}
 		if d.claim.ofProvider() && keyBound(d.Who) {
 			return nil, errKeyBound("route")
 		}
 	case credentialIDToken:
 		if d.Who.Tokens == nil || d.Who.Tokens.IDToken.IsZero() {
-			return nil, missing("ID token")
+			return nil, missing("ID token", d)
 		}
 	}
 	if rt.headers.usesToken && d.Who.Tokens != nil && !d.Who.Tokens.AccessToken.IsZero() && !d.Who.Tokens.Valid(rt.now(), 0) {
@@ -118,12 +118,14 @@ func isObject(text []byte) bool {
 	return json.Unmarshal(text, &m) == nil && m != nil
 }
 
-func missing(what string) error {
-	return &pages.Error{
-		Code:   codeCredentialRefused,
-		Detail: "The application behind this address needs your " + what + ", and the identity provider gave none.",
-		Err:    errors.New("the session holds no " + what),
+// missing says that the application cannot get what its route promises. A personal token never brings a token of the
+// provider, whatever that gave at the sign-in.
+func missing(what string, d Decision) error {
+	detail := "The application behind this address needs your " + what + ", and the identity provider gave none."
+	if d.Who != nil && d.Who.Tokens == nil && (d.claim == bearerTicket || d.claim == basicTicket) {
+		detail = "The application behind this address needs your " + what + ", which a personal token does not bring. Sign in with your browser, or by doorward login."
 	}
+	return &pages.Error{Code: codeCredentialRefused, Detail: detail, Err: errors.New("there is no " + what)}
 }
 
 // connectionBound reports whether a client signs in by NTLM or Negotiate. Servers bind these

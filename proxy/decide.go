@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -166,12 +167,11 @@ func (rt *route) unfulfilled(req *CanonicalRequest, c caller, why error) error {
 }
 
 func display(who *identity.Identity) string {
-	for _, s := range []string{who.Email, who.Username, who.Name} {
-		if s != "" {
-			return s + " (" + who.Provider + ")"
-		}
+	by := ""
+	if who.Provider != "" { // a local user has none
+		by = " (" + who.Provider + ")"
 	}
-	return who.Subject + " (" + who.Provider + ")"
+	return cmp.Or(who.Email, who.Username, who.Name, who.Subject) + by
 }
 
 // note leaves in the access log what was decided.

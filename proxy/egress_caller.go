@@ -60,7 +60,7 @@ func (t *egressTarget) passOn(who *identity.Identity) (*identity.Credential, err
 	}
 	b := who.Memo(t, func() any {
 		if who.Tokens == nil || who.Tokens.AccessToken.IsZero() {
-			return built{err: missing("access token")}
+			return built{err: missing("access token", Decision{})}
 		}
 		if keyBound(who) {
 			return built{err: errKeyBound("target")}

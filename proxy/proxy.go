@@ -284,6 +284,10 @@ func (g *Gateway) pass(w http.ResponseWriter, req *CanonicalRequest, approval []
 		}
 	}
 	credential, err := route.credential(req.in.Context(), d) // never forwards without
+	if again, ok := route.renewed(w, req, d, err); ok {
+		d = again
+		credential, err = route.credential(req.in.Context(), d)
+	}
 	if err != nil {
 		return route.without(w, req, d, err) // 302, 401, 502, 503
 	}

@@ -132,3 +132,50 @@ func signedBy(t *testing.T, token, set string) bool {
 	}
 	return false
 }
+
+// The session's token has been revoked at the provider before its end, and the provider gives another for the refresh token.
+func TestTX3AnExchangeThatIsRefusedIsTriedOnceMoreWithARefreshedToken(t *testing.T) {
+	s := withCredential(t, "orders", "[credential.orders]\nflow = \"token_exchange\"\naudience = [\"orders\"]\n")
+	s.toml += fmt.Sprintf("[[route]]\nname = \"plain\"\nhost = %q\npath = \"/plain\"\nupstream = [%q]\ncredential = \"session\"\n", s.origin, s.app.URL)
+	s.start()
+	b := s.browser()
+	if page := s.signedIn(b, "/plain", "alice", "wonderland-9"); page.Status != 200 {
+		t.Fatalf("%d\n%s", page.Status, s.log)
+	}
+	mine := strings.TrimPrefix(s.app.last(t).Header.Get("Authorization"), "Bearer ")
+	if !s.idp.EndToken(mine) {
+		t.Fatal("the provider does not know the session's token")
+	}
+	if page := b.Open(t, s.origin+"/cart"); page.Status != 200 || !strings.Contains(s.audience(t), "orders") {
+		t.Fatalf("%d\n%s", page.Status, s.log)
+	}
+	grants := make(map[string]int)
+	for _, q := range s.idp.Requests(idp.Token) {
+		grants[q.Form.Get("grant_type")]++
+	}
+	if grants["refresh_token"] != 1 || grants[idp.GrantTokenExchange] != 2 {
+		t.Errorf("token requests: %v", grants)
+	}
+	b.Open(t, s.origin+"/plain")
+	if now := strings.TrimPrefix(s.app.last(t).Header.Get("Authorization"), "Bearer "); now == mine {
+		t.Error("the session still has the token that was revoked")
+	}
+}
+
+func TestTX3WhereARefreshHelpsNothingTheAnswerIs401AndNobodyGoesRoundInCircles(t *testing.T) {
+	s := withCredential(t, "orders", "[credential.orders]\nflow = \"token_exchange\"\naudience = [\"orders\"]\n")
+	s.toml += fmt.Sprintf("[[route]]\nname = \"plain\"\nhost = %q\npath = \"/plain\"\nupstream = [%q]\ncredential = \"session\"\n", s.origin, s.app.URL)
+	s.start()
+	b := s.browser()
+	if page := s.signedIn(b, "/plain", "alice", "wonderland-9"); page.Status != 200 {
+		t.Fatalf("%d\n%s", page.Status, s.log)
+	}
+	if s.idp.EndSubject("alice") == 0 {
+		t.Fatal("the provider has ended nothing")
+	}
+	before, asked := len(s.app.requests()), s.idp.Count(idp.Authorize)
+	page := b.Open(t, s.origin+"/cart")
+	if page.Status != 401 || len(s.app.requests()) != before || s.idp.Count(idp.Authorize) != asked || !strings.Contains(page.Body, "/oauth2/start?rd=%2Fcart") {
+		t.Errorf("%d, %d requests upstream\n%s\n%s", page.Status, len(s.app.requests())-before, page.Trail(), page.Text())
+	}
+}
