@@ -26,7 +26,7 @@ import (
 type graph struct {
 	config  *config.Config
 	handler http.Handler
-	egress  *proxy.Egress // nil without an [[egress]]
+	egress  *proxy.Egress // nil without an outbound side
 	gateway *proxy.Gateway
 	pages   *pages.Pages
 
@@ -168,7 +168,7 @@ func (g *graph) offers(o origin.Origin, target string) []string {
 // outbound makes the egress side.
 func (g *graph) outbound(_ *state, _ *seal.Ring, log *slog.Logger) error {
 	targets, callers := g.config.Egress()
-	if len(targets) == 0 {
+	if g.config.Listen.Egress == "" {
 		return nil
 	}
 	d := proxy.EgressDeps{Bearers: make(map[string]proxy.Bearer), Sources: g.sources(), Pages: g.pages, Log: log}

@@ -72,7 +72,7 @@ func printRoutes(out io.Writer, c *config.Config) {
 		}
 		columns(out, func(w io.Writer) {
 			for _, rt := range here {
-				fmt.Fprintf(w, "    %s\t%s\t%s: to %s\n    \t\t%s\n", plain(rt.Path), methods(rt), rt.Name, upstreams(rt), strings.Join(terms(rt), "; "))
+				fmt.Fprintf(w, "    %s\t%s\t%s: to %s\n    \t\t%s\n", plain(rt.Path), methods(rt), rt.Name, upstreams(rt), strings.Join(terms(rt, c.Caller(rt.Name)), "; "))
 			}
 		})
 	}
@@ -124,16 +124,20 @@ func methods(rt proxy.Route) string {
 }
 
 // terms says on which terms a route lets requests pass, and what it adds to them.
-func terms(rt proxy.Route) []string {
+func terms(rt proxy.Route, caller config.Caller) []string {
 	if rt.Public {
-		return append([]string{"anyone"}, sets(rt)...)
+		all := []string{"anyone"}
+		if rt.Credential != "none" && rt.Credential != "session" && rt.Credential != "id_token" {
+			all = append(all, "sends credential "+rt.Credential)
+		}
+		return append(all, sets(rt)...)
 	}
 	all := []string{who(rt)}
 	if len(rt.Logins) > 0 {
 		all[0] += ", signed in by " + strings.Join(rt.Logins, " or ")
 	}
 	if rt.Accept != nil {
-		all = append(all, "accepts "+strings.Join(rt.Accept, " and "))
+		all = append(all, "accepts "+strings.Join(accepted(rt, caller), " and "))
 	}
 	if a := rt.Approve; a != nil {
 		all = append(all, strings.Join(a.Methods, " ")+" once approved by "+a.Login)
@@ -152,6 +156,24 @@ func terms(rt proxy.Route) []string {
 		all = append(all, "sends no identity headers")
 	}
 	return append(all, sets(rt)...)
+}
+
+// accepted says by what callers prove who they are, and to whom.
+func accepted(rt proxy.Route, caller config.Caller) (all []string) {
+	for _, what := range rt.Accept {
+		switch {
+		case what == "bearer":
+			what += " tokens of " + strings.Join(caller.Bearer.Issuers, " or ") + " for " + strings.Join(caller.Bearer.Audience, " or ")
+		case what == "basic" && caller.Basic == "users":
+			what += " by local users"
+		case what == "basic" && caller.Basic == "client_credentials":
+			what += " by clients of " + strings.Join(caller.Bearer.Issuers, "")
+		case what == "key":
+			what += " in " + rt.KeyHeader
+		}
+		all = append(all, what)
+	}
+	return all
 }
 
 func sets(rt proxy.Route) []string {

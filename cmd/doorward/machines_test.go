@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -199,4 +202,30 @@ func TestAReloadedCredentialIsUsedAtOnce(t *testing.T) {
 		status, _, _ := ask(t, "GET", egress+"/data/x", "", nil)
 		return status == 200 && strings.Contains(s.audience(t), "archive")
 	})
+}
+
+func TestATokenAPIAloneServesLocalApplicationsOverASocket(t *testing.T) {
+	s := newStack(t, "")
+	socket := filepath.Join(s.dir, "egress.sock")
+	s.toml = strings.Replace(s.toml[:strings.Index(s.toml, "[[route]]")], "[listen]\n", fmt.Sprintf("[listen]\negress = %q\n", "unix:"+socket), 1) +
+		"[credential.backup]\nflow = \"client_credentials\"\naudience = [\"data\"]\n"
+	s.start()
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}}
+	defer client.CloseIdleConnections()
+	res, err := client.PostForm("http://localhost/token", url.Values{"identity_provider": {"corp"}, "target": {"data"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var answer struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || res.StatusCode != 200 || !strings.Contains(fmt.Sprint(claimsIn(t, answer.AccessToken)["aud"]), "data") {
+		t.Errorf("%d %v\n%s", res.StatusCode, err, s.log)
+	}
+	if status, _, body := ask(t, "GET", s.origin+"/", "", nil); status != 421 {
+		t.Errorf("the public listener of a configuration without routes: %d %s", status, body)
+	}
 }

@@ -80,6 +80,8 @@ func (c *composer) readBearer(t table) bearer.Config {
 		t.wrong("audience", `it is missing: what the tokens are for, as their claim aud has it; without it, any token of the issuer would do`)
 	case v != nil && len(v.items) == 0:
 		t.wrong("audience", "the list is empty")
+	case slices.Contains(b.Audience, "*"):
+		t.wrong("audience", "\"*\" is no wildcard: name what the tokens are for")
 	case slices.Contains(b.Audience, ""):
 		t.wrong("audience", "an empty audience would match by accident")
 	}
@@ -147,6 +149,9 @@ func (c *composer) checkBasic(t table, rt *proxy.Route, caller *Caller) {
 		if !t.given("issuers") {
 			caller.Bearer.Issuers = c.providerNames()
 		}
+		if !t.given("allow") && !t.given("require") {
+			t.l.warn("%s: every client of the provider may call: say which, as in allow = [{ clients = [\"backup\"] }]", t.path)
+		}
 		if len(caller.Bearer.Issuers) != 1 && (t.value("issuers") != nil || !t.given("issuers")) {
 			t.wrong("basic", `"client_credentials" tries id and secret at one provider: name it, as in issuers = ["%s"]`, append(c.providerNames(), "NAME")[0])
 		}
@@ -158,7 +163,7 @@ func (c *composer) checkBasic(t table, rt *proxy.Route, caller *Caller) {
 func (c *composer) signsIn() bool {
 	all := c.root.value("route")
 	if all == nil {
-		return !c.root.given("egress")
+		return !c.outward()
 	}
 	public := 0
 	for _, row := range all.items {
@@ -189,6 +194,8 @@ func (c *composer) checkCredential(t table, rt *proxy.Route) {
 	switch {
 	case rt.Credential == "id_token" && !takes("session", "token", "basic"):
 		t.wrong("credential", `"id_token" is what a sign-in brings, and nobody signs in for this route`)
+	case trades && c.tradesIDToken(rt.Credential) && !takes("session", "token", "basic"):
+		t.wrong("credential", `%q trades the caller's ID token, and a bearer token brings none; leave subject out`, rt.Credential)
 	case (rt.Credential == "session" || trades) && !takes("session", "token", "basic", "bearer"):
 		t.wrong("credential", "%q needs a token of whoever calls, and none of what accept lists brings one", rt.Credential)
 	}

@@ -99,6 +99,7 @@ func (c *composer) compose() {
 	c.checkRoutes()
 	c.checkLoginUse()
 	c.checkProviderUse()
+	c.checkCredentialUse()
 	for _, p := range c.c.providers {
 		if p.InsecureUnverifiedEmail {
 			c.l.warn("provider.%s: insecure_unverified_email: addresses that nobody checked count as checked: whoever can enter somebody else's address there passes for them", p.Name)

@@ -130,8 +130,10 @@ func (c *composer) checkCredentialProvider(t table, cc *credential.Config) {
 		cc.Provider = clients[0]
 	case cc.Provider == "" && len(known) == 0:
 		t.wrong("flow", "it asks a provider, and there is none; write [provider.NAME]")
+	case cc.Provider == "" && len(clients) == 0:
+		t.wrong("flow", "it asks a provider as its client, and none has a client_id")
 	case cc.Provider == "":
-		t.wrong("provider", "name one of %s", names(known))
+		t.wrong("provider", "name one of %s", names(clients))
 	case !slices.Contains(known, cc.Provider):
 		t.wrong("provider", "there is no provider %s%s", t.value("provider").shown(), didYouMean(cc.Provider, known))
 	case !slices.Contains(clients, cc.Provider):
@@ -193,4 +195,50 @@ func (c *composer) credentialFlow(name string) string {
 		}
 	}
 	return ""
+}
+
+// tradesIDToken reports whether what a credential trades is the ID token of whoever calls.
+func (c *composer) tradesIDToken(name string) bool {
+	for range len(c.c.credentials) + 1 {
+		i := slices.IndexFunc(c.c.credentials, func(cc credential.Config) bool { return cc.Name == name })
+		if i < 0 {
+			return false
+		}
+		cc := c.c.credentials[i]
+		if cc.Flow != flowTokenExchange && cc.Flow != flowJWTBearer {
+			return false
+		}
+		if cc.Subject == "id_token" {
+			return true
+		}
+		name = cc.Subject
+	}
+	return false
+}
+
+// checkCredentialUse warns of credentials that nothing sends, and of those that nobody can verify.
+func (c *composer) checkCredentialUse() {
+	used := make(map[string]bool)
+	for _, rt := range c.c.routes {
+		used[rt.Credential] = true
+	}
+	for _, e := range c.c.egress {
+		used[e.Credential] = true
+	}
+	for _, cc := range c.c.credentials {
+		used[cc.Actor], used[cc.Subject] = true, true
+	}
+	for _, cc := range c.c.credentials {
+		if !used[cc.Name] && !c.outward() { // the token API hands out those that nothing names
+			c.l.warn("credential.%s: no route and no egress sends it", cc.Name)
+		}
+		if cc.Flow == flowAssertion && len(c.c.routes) == 0 {
+			c.l.warn("credential.%s: without a [[route]] there is no host at which the keys are published, so nobody can verify it", cc.Name)
+		}
+	}
+	for i, rt := range c.c.routes {
+		if rt.Public && !slices.Contains(builtInCredentials, rt.Credential) {
+			c.l.warn("%s: requests of anyone go upstream with credential %q", c.tables[i].path, rt.Credential)
+		}
+	}
 }

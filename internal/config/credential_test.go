@@ -48,6 +48,13 @@ func TestCredentialsAreReadWithTheirDefaults(t *testing.T) {
 	}
 }
 
+func TestTheOutboundSideMayBeASocketAndATokenAPIAlone(t *testing.T) {
+	c := given{toml: outbound[:strings.Index(outbound, "[[egress]]")] + "[listen]\negress = \"unix:/run/doorward/egress.sock\"\n"}.mustLoad(t)
+	if c.Listen.Egress != "unix:/run/doorward/egress.sock" || len(c.Warnings()) > 0 {
+		t.Errorf("%q, warnings %q", c.Listen.Egress, c.Warnings())
+	}
+}
+
 func TestAConfigurationWithAnOutboundSideOnlyNeedsNoRouteAndNoLogin(t *testing.T) {
 	c := given{toml: outbound}.mustLoad(t)
 	if len(c.Warnings()) > 0 {
@@ -104,6 +111,13 @@ func TestR24WhatIsWrongWithMachineSettingsIsRefusedWithItsPlace(t *testing.T) {
 		"no such credential of a route":      {minimal + "credential = \"orders\"\n", `"orders"`, "there is no credential \"orders\""},
 		"exchange without a caller's token":  {outbound + exchange + "[[egress]]\nname = \"x\"\nupstream = [\"https://o.example\"]\ncredential = \"orders\"\n", `"orders"`, `so accept = ["bearer"] is needed`},
 		"id_token on egress":                 {outbound + "[[egress]]\nname = \"x\"\nupstream = [\"https://o.example\"]\ncredential = \"id_token\"\n", `"id_token"`, "nobody signs in here"},
+		"egress that shares a path":          {outbound + "[[egress]]\nname = \"x\"\npath = \"/data\"\nupstream = [\"https://o.example\"]\ncredential = \"backup\"\n", "\"/data\"", "/data"},
+		"session on egress for nobody":       {outbound + "[[egress]]\nname = \"x\"\nupstream = [\"https://o.example\"]\ncredential = \"session\"\n", `"session"`, "the application was called with"},
+		"ID token of a bearer caller":        {outbound + exchange + "subject = \"id_token\"\n[[egress]]\nname = \"x\"\nupstream = [\"https://o.example\"]\naccept = [\"bearer\"]\naudience = [\"a\"]\ncredential = \"orders\"\n", `"orders"`, "a bearer token brings none"},
+		"ID token on a bearer route":         {minimal + exchange + "subject = \"id_token\"\n" + route + "accept = [\"bearer\"]\naudience = [\"a\"]\ncredential = \"orders\"\n", `"orders"`, "a bearer token brings none"},
+		"audience for all":                   {api + "audience = [\"*\"]\n", "audience", "no wildcard"},
+		"a key of allow on the route":        {minimal + "scopes = [\"a\"]\n", "scopes", `allow = [{ scopes = ["…"] }]`},
+		"no provider with a client":          {"[provider.p]\nissuer = \"https://p.example\"\n[credential.x]\nflow = \"client_credentials\"\n[[egress]]\nname = \"a\"\nupstream = [\"https://o.example\"]\ncredential = \"x\"\n", `"client_credentials"`, "none has a client_id"},
 		"egress without a name":              {outbound + "[[egress]]\nupstream = [\"https://o.example\"]\ncredential = \"backup\"\n", "egress]]", "egress[1].name: it is missing"},
 		"egress twice":                       {outbound + "[[egress]]\nname = \"data\"\npath = \"/two\"\nupstream = [\"https://o.example\"]\ncredential = \"backup\"\n", `"data"`, "there are two of this name"},
 		"egress accepts sessions":            {outbound + "accept = [\"session\"]\n", "accept", `one of ["none"] and ["bearer"]`},
@@ -142,12 +156,16 @@ func TestDangerousMachineSettingsWarn(t *testing.T) {
 		toml  string
 		parts []string
 	}{
-		"egress for others":        {outbound + "[listen]\negress = \":4182\"\ninsecure_egress = true\n", []string{"insecure_egress", "whoever reaches"}},
-		"a token in the clear":     {outbound + "[[egress]]\nname = \"x\"\nupstream = [\"http://o.example\"]\ncredential = \"backup\"\n", []string{"egress.x", "plain http"}},
-		"no token at all":          {outbound + "[[egress]]\nname = \"x\"\nupstream = [\"https://o.example\"]\n", []string{"egress.x", "without a token"}},
-		"an audience that is none": {api + "audience = [\"x\"]\n[provider.p]\nissuer = \"https://p.example\"\naudience_claim = \"azp\"\n", []string{"provider.p", "audience_claim"}},
-		"bearer in a cookie":       {api + "audience = [\"x\"]\nbearer_cookie = \"jwt\"\n", []string{"route.api", "beside Authorization"}},
-		"an expired key":           {minimal + "[key.ci]\nhash = \"sha256:" + hex64 + "\"\nexpires = \"2020-01-01\"\n", []string{"key.ci", "expired"}},
+		"egress for others":          {outbound + "[listen]\negress = \":4182\"\ninsecure_egress = true\n", []string{"insecure_egress", "whoever reaches"}},
+		"a token in the clear":       {outbound + "[[egress]]\nname = \"x\"\nupstream = [\"http://o.example\"]\ncredential = \"backup\"\n", []string{"egress.x", "plain http"}},
+		"no token at all":            {outbound + "[[egress]]\nname = \"x\"\nupstream = [\"https://o.example\"]\n", []string{"egress.x", "without a token"}},
+		"an audience that is none":   {api + "audience = [\"x\"]\n[provider.p]\nissuer = \"https://p.example\"\naudience_claim = \"azp\"\n", []string{"provider.p", "audience_claim"}},
+		"bearer in a cookie":         {api + "audience = [\"x\"]\nbearer_cookie = \"jwt\"\n", []string{"route.api", "beside Authorization"}},
+		"a credential for nothing":   {minimal + exchange, []string{"credential.orders", "no route and no egress"}},
+		"anyone with our token":      {strings.Replace(minimal, "[[route]]", "[credential.k]\nflow = \"static\"\ntoken = \"x\"\n[[route]]", 1) + "public = true\ncredential = \"k\"\n", []string{"route.app", "anyone"}},
+		"any client":                 {api + "audience = [\"x\"]\n[[route]]\nname = \"b\"\nhost = \"b.example.com\"\nupstream = [\"http://127.0.0.1:8081\"]\naccept = [\"basic\"]\nbasic = \"client_credentials\"\n", []string{"route.b", "every client"}},
+		"keys that nobody can fetch": {outbound + "[credential.s]\nflow = \"assertion\"\naudience = [\"a\"]\n", []string{"credential.s", "nobody can verify"}},
+		"an expired key":             {minimal + "[key.ci]\nhash = \"sha256:" + hex64 + "\"\nexpires = \"2020-01-01\"\n", []string{"key.ci", "expired"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c := (given{toml: w.toml}).mustLoad(t); !hasWarning(c, w.parts...) {

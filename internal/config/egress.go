@@ -81,7 +81,11 @@ func (c *composer) readTarget(t table, name string) proxy.EgressTarget {
 	switch flow := c.credentialFlow(e.Credential); {
 	case e.Credential == "id_token":
 		t.wrong("credential", `"id_token" is the session's of a person, and nobody signs in here`)
-	case e.Accept == "none" && (e.Credential == "session" || flow == flowTokenExchange || flow == flowJWTBearer) && !c.ownSubject(e.Credential):
+	case e.Accept == "none" && e.Credential == "session":
+		t.wrong("credential", `"session" is the token that the application was called with, so accept = ["bearer"] is needed, and audience`)
+	case e.Accept == "bearer" && c.tradesIDToken(e.Credential):
+		t.wrong("credential", `%q trades the caller's ID token, and a bearer token brings none; leave subject out`, e.Credential)
+	case e.Accept == "none" && (flow == flowTokenExchange || flow == flowJWTBearer) && !c.ownSubject(e.Credential):
 		t.wrong("credential", `%q trades the token of whoever calls, so accept = ["bearer"] is needed, and audience`, e.Credential)
 	case e.Credential == "none":
 		t.l.warn("%s: credential = \"none\": requests go out without a token", t.path)
@@ -116,8 +120,9 @@ func (c *composer) ownSubject(name string) bool {
 // tryEgress asks the constructor of the outbound side about each target by itself.
 func (c *composer) tryEgress() {
 	all := c.root.table("egress")
+	sound := len(c.l.problems) == 0
 	for i, e := range c.c.egress {
-		if !validName(e.Name) {
+		if !validName(e.Name) || e.Credential == "session" && e.Accept == "none" {
 			continue // reported already
 		}
 		if len(e.Upstreams) == 0 {
@@ -129,12 +134,34 @@ func (c *composer) tryEgress() {
 			t.foreign(fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "egress."+e.Name+": ")))
 		}
 	}
+	if sound && len(c.l.problems) == 0 {
+		c.tryTogether(all)
+	}
+}
+
+// tryTogether finds what two targets cannot both have: it adds them one by one, and blames the one with which it no longer
+// works.
+func (c *composer) tryTogether(all table) {
+	d := c.nobodyOutbound(proxy.EgressTarget{})
+	for i, e := range c.c.egress {
+		d.Bearers[e.Name], d.Sources[e.Credential] = nobody{}, nobody{}
+		if _, err := proxy.NewEgress(proxy.EgressConfig{Self: []string{"127.0.0.1:4182"}, Targets: c.c.egress[:i+1]}, d); err != nil {
+			t := table{c.l, join("egress", e.Name), all.node.items[i]}
+			t.foreign(fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "egress."+e.Name+": ")))
+			return
+		}
+	}
+}
+
+// outward reports whether there is an outbound side: something to call through, or the token API alone.
+func (c *composer) outward() bool {
+	return c.root.given("egress") || c.root.table("listen").given("egress")
 }
 
 // readEgressListener reads where local applications call.
 func (c *composer) readEgressListener() {
 	t := c.root.table("listen")
-	if !c.root.given("egress") {
+	if !c.outward() {
 		return
 	}
 	c.c.Listen.Egress = t.address("egress", "127.0.0.1:4182")
@@ -145,7 +172,7 @@ func (c *composer) readEgressListener() {
 		}
 	}
 	host, _, err := net.SplitHostPort(c.c.Listen.Egress)
-	if err != nil || (origin.Origin{Host: bracketed(host)}).Loopback() {
+	if strings.HasPrefix(c.c.Listen.Egress, "unix:") || err != nil || (origin.Origin{Host: bracketed(host)}).Loopback() {
 		return
 	}
 	if !c.c.Listen.InsecureEgress {

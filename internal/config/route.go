@@ -59,7 +59,7 @@ func routeKeys() *spec {
 func (c *composer) readRoutes() {
 	all := c.root.table("route")
 	if all.node == nil {
-		if !c.root.given("route") && !c.root.given("egress") {
+		if !c.root.given("route") && !c.outward() {
 			c.l.report(place{}, aValue, "route: there is none; write [[route]] with host and upstream: every request would be refused")
 		}
 		return

@@ -211,6 +211,9 @@ func (l *loader) unknownKey(path, key string, s *spec, at place) {
 		return // the search below takes its time
 	}
 	hint := didYouMean(key, s.known())
+	if allow := s.keys["allow"]; hint == "" && allow != nil && allow.keys[key] != nil {
+		hint = "; it belongs into allow, as in allow = [{ " + key + " = [\"…\"] }]"
+	}
 	if hint == "" {
 		if others := l.schema.tablesWith("", key); len(others) == 1 || len(others) == 2 {
 			hint = "; there is one in " + strings.Join(others, " and in ")
