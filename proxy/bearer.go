@@ -75,9 +75,12 @@ func refusalOf(c caller) *credentials.Refusal {
 	case ambiguousClaim:
 		return &credentials.Refusal{Word: credentials.InvalidRequest, Description: "The request proves who is calling in more than one way"}
 	case brokenClaim:
+		if c.place != "" {
+			return &credentials.Refusal{Word: credentials.InvalidToken, Description: "The " + c.place + " does not hold the bare token of a provider"}
+		}
 		return &credentials.Refusal{Word: credentials.InvalidToken, Description: "The header Authorization cannot be read"}
 	case apiKey:
-		return &credentials.Refusal{Word: credentials.InvalidToken, Description: "The key does not count here, or not any more"}
+		return &credentials.Refusal{Scheme: c.scheme, Word: credentials.InvalidToken, Description: "The key does not count here, or not any more"}
 	}
 	return &credentials.Refusal{Scheme: c.scheme, Word: credentials.InvalidToken, Description: "The token does not count here, or not any more"}
 }
@@ -123,10 +126,11 @@ func keyBound(who *identity.Identity) bool {
 	return ok && cnf != nil
 }
 
-// errKeyBound is why such a token goes no further; here is what could exchange it.
-func errKeyBound(here string) *pages.Error {
+// errKeyBound is why such a token goes no further. An exchange is no way out, as a rule: the provider wants a proof by the
+// same key there.
+func errKeyBound() *pages.Error {
 	return &pages.Error{
-		Code: codeCredentialRefused, Detail: "The token is bound to a key that its caller holds (cnf), so that it cannot be passed on. Use one that is not, or have this " + here + " exchange it.",
-		Err: errors.New("credential = \"session\" cannot pass on a token that is bound by DPoP or to a certificate; use a credential with flow = \"token_exchange\""),
+		Code: codeCredentialRefused, Detail: "The token is bound to a key that its caller holds (cnf), so that it cannot be passed on. Use one that is not bound.",
+		Err: errors.New("credential = \"session\" cannot pass on a token that is bound by DPoP or to a certificate; callers need one that is not bound"),
 	}
 }

@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/doorward/doorward/internal/credentials"
 	"github.com/doorward/doorward/internal/identity"
@@ -63,7 +65,8 @@ type caller struct {
 	who    *identity.Identity // nil: nobody
 	by     Streams            // who vouched for them, if that was not by the session's cookie and they can say how it goes on
 	claim  claim              // what the request said of them
-	scheme string             // of a provider's token
+	scheme string             // of a provider's token, or of a key
+	place  string             // that holds a broken claim; "" = the header Authorization
 }
 
 // identify asks the one who is competent for a request, and nobody else: there is no way from an
@@ -72,7 +75,10 @@ func (c *callers) identify(w http.ResponseWriter, req *CanonicalRequest) (caller
 	found := caller{claim: c.accept.claim(req.in.Header[headerAuthorization])}
 	token := ""
 	if c.places != nil {
-		found.claim, token = c.places.claim(req.in, found.claim)
+		before := found.claim
+		if found.claim, token = c.places.claim(req.in, before); found.claim == brokenClaim && before == noClaim {
+			found.place = c.places.broken(req.in)
+		}
 	}
 	var by Authenticator
 	switch found.claim {
@@ -81,7 +87,7 @@ func (c *callers) identify(w http.ResponseWriter, req *CanonicalRequest) (caller
 	case password:
 		by = c.basic
 	case apiKey:
-		by = c.keys
+		by, found.scheme = c.keys, schemeKey
 	case noClaim:
 		by = c.session
 	case bearerToken, bearerCookie:
@@ -112,6 +118,8 @@ func (rt *route) unknown(w http.ResponseWriter, req *CanonicalRequest, c caller,
 		return Decision{Outcome: Login} // a navigation may begin one
 	case err == nil && (rt.callers.accept.bearer || c.claim == apiKey || c.claim == ambiguousClaim):
 		return rt.refused(w, req, refusalOf(c))
+	case err == nil && c.madeToken(req): // no sign-in would mend it
+		return rt.refused(w, req, &credentials.Refusal{Word: credentials.InvalidToken, Description: "The token in Authorization does not count here, or not any more"})
 	case err == nil:
 		return Decision{Outcome: Login, Err: rt.unauthorized(req, refusedClaim(c.claim))}
 	case !errors.As(err, &e): // broken is not "not signed in" (P208)
@@ -126,6 +134,21 @@ func (rt *route) unknown(w http.ResponseWriter, req *CanonicalRequest, c caller,
 		return Decision{Outcome: Deny, Err: err}
 	}
 	return Decision{Outcome: Unavailable, Err: err}
+}
+
+// madeToken reports whether Authorization brings one of the tokens of ours that somebody made for a program, and not the
+// ticket of a session.
+func (c caller) madeToken(req *CanonicalRequest) bool {
+	if c.claim != bearerTicket && c.claim != basicTicket {
+		return false
+	}
+	line := req.in.Header[headerAuthorization][0]
+	if token, ok := credentials.Bearer(line); ok {
+		return !strings.HasPrefix(token, credentials.TicketPrefix)
+	}
+	var buf [256]byte
+	_, password, _, _ := credentials.Basic(line, buf[:])
+	return !bytes.HasPrefix(password, []byte(credentials.TicketPrefix))
 }
 
 func refusedClaim(c claim) string {

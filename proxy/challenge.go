@@ -50,7 +50,7 @@ func (rt *route) challenges(req *CanonicalRequest) []string {
 	case rt.asksForBasic(req):
 		return req.site.basic
 	case a == accept{key: true}:
-		return []string{`ApiKey realm="` + req.site.authority + `", header="` + rt.callers.places.key + `"`}
+		return rt.challengesFor(req, &credentials.Refusal{})
 	}
 	return req.site.challenge
 }
@@ -60,6 +60,9 @@ func (rt *route) asksForBasic(req *CanonicalRequest) bool {
 	return a.basic || a.token && saysGit(req.in.Header["User-Agent"])
 }
 
+// schemeKey is what a challenge calls keys; no registered scheme means a header of one's own.
+const schemeKey = "ApiKey"
+
 // challengesFor are the same after something did not count. Of a route for bearer tokens they lead to where one gets them
 // (RFC 9728 §5.1).
 func (rt *route) challengesFor(req *CanonicalRequest, why *credentials.Refusal) []string {
@@ -67,7 +70,16 @@ func (rt *route) challengesFor(req *CanonicalRequest, why *credentials.Refusal) 
 	if rt.callers.accept.bearer {
 		more = [][2]string{{"resource_metadata", req.site.origin + rt.metadataPath}}
 	}
-	all := []string{why.Challenge(req.site.authority, more...)}
+	a, said := rt.callers.accept, *why
+	var all []string
+	if said.Scheme == schemeKey || a.key && !a.bearer && !a.token {
+		said.Scheme = schemeKey
+		all = append(all, said.Challenge(req.site.authority, [2]string{"header", rt.callers.places.key}))
+		said = credentials.Refusal{} // the other way in, with which nothing was wrong
+	}
+	if all == nil || a.bearer || a.token {
+		all = append(all, said.Challenge(req.site.authority, more...))
+	}
 	if rt.asksForBasic(req) {
 		all = append(all, req.site.basic[1])
 	}

@@ -30,7 +30,7 @@ func (rt *route) credential(ctx context.Context, d Decision) (*identity.Credenti
 			return nil, missing("access token", d)
 		}
 		if d.claim.ofProvider() && keyBound(d.Who) {
-			return nil, errKeyBound("route")
+			return nil, errKeyBound()
 		}
 	case credentialIDToken:
 		if d.Who.Tokens == nil || d.Who.Tokens.IDToken.IsZero() {
@@ -78,10 +78,14 @@ func (rt *route) without(w http.ResponseWriter, req *CanonicalRequest, d Decisio
 	}
 	e.Detail = "" // it speaks of a token that this person has never seen
 	if why.Word != credentials.InsufficientClaims {
-		e.LoginURL = rt.loginURL(req, formPage(req))
-		if pages.KindOf(req.in) == pages.Navigation {
-			e.LoginURL = rt.loginURL(req, req.Target())
+		if e.Code == codeInvalidToken {
+			e.Detail = "Your sign-in is no longer accepted by the identity provider for the application behind this address. Sign in again."
 		}
+		back := req.Target()
+		if pages.KindOf(req.in) == pages.FormPost {
+			back = formPage(req)
+		}
+		e.LoginURL = rt.loginURL(req, back)
 		return e
 	}
 	more, ok := rt.starter.(StepUp)

@@ -124,7 +124,7 @@ func (rt *route) endedForGood(who *identity.Identity) bool {
 // a token is told which (RFC 6750 §3.1).
 func (rt *route) denied(w http.ResponseWriter, req *CanonicalRequest, c caller, rule string) error {
 	if c.claim == noClaim || c.claim == password {
-		return rt.noAccess(req, c.who, rule)
+		return rt.noAccess(req, c, rule)
 	}
 	if lacks := rt.policy.Lacks(c.who); lacks != nil {
 		scope := strings.Join(lacks, " ")
@@ -132,14 +132,29 @@ func (rt *route) denied(w http.ResponseWriter, req *CanonicalRequest, c caller, 
 			Scheme: c.scheme, Word: credentials.InsufficientScope, Description: "It takes the scope " + scope, Params: [][2]string{{"scope", scope}},
 		})
 	}
-	return rt.noAccess(req, c.who, rule)
+	return rt.noAccess(req, c, rule)
 }
 
-func (rt *route) noAccess(req *CanonicalRequest, who *identity.Identity, rule string) *pages.Error {
+// noAccess tells a person who they are here, and a program that there is nothing wrong with what it has sent.
+func (rt *route) noAccess(req *CanonicalRequest, c caller, rule string) *pages.Error {
+	brought := ""
+	switch {
+	case c.claim.ofProvider(), c.madeToken(req):
+		brought = "token"
+	case c.claim == apiKey:
+		brought = "key"
+	}
+	if brought != "" {
+		return &pages.Error{
+			Code:   codeAccessDenied,
+			Detail: "The " + brought + " is accepted, but does not open this address.",
+			Facts:  []pages.Fact{{Name: "Caller", Value: display(c.who)}, {Name: "Rule", Value: rule}},
+		}
+	}
 	e := &pages.Error{
 		Code:   codeAccessDenied,
 		Detail: "You are signed in, but you may not open this page.",
-		Facts:  []pages.Fact{{Name: "Signed in as", Value: display(who)}, {Name: "Rule", Value: rule}},
+		Facts:  []pages.Fact{{Name: "Signed in as", Value: display(c.who)}, {Name: "Rule", Value: rule}},
 	}
 	if u := rt.loginURL(req, req.Target()); u != "" {
 		e.Actions = []pages.Action{{Label: "Use another account", URL: u + "&prompt=select_account"}}
@@ -159,7 +174,7 @@ func (rt *route) fulfils(req *CanonicalRequest, who *identity.Identity) (bool, e
 
 // unfulfilled keeps why for the log: an expression that fails is the operator's to mend.
 func (rt *route) unfulfilled(req *CanonicalRequest, c caller, why error) error {
-	e := rt.noAccess(req, c.who, ruleRequire)
+	e := rt.noAccess(req, c, ruleRequire)
 	if why != nil {
 		e.Err = fmt.Errorf("require: %w", why)
 	}

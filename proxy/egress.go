@@ -102,10 +102,11 @@ func (e *Egress) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := refuseBrowser(r.Header); err != nil {
 		return err // 403
 	}
-	if err := e.directory.find(w, c); err != nil {
+	err := e.directory.find(w, c)
+	c.record.Host, c.record.Path = c.authority, c.asked // of what was not found too, as far as it could be read
+	if err != nil {
 		return err // 400, 403, 405
 	}
-	c.record.Host, c.record.Path = c.authority, c.asked
 	if c.target == nil {
 		return e.serveAPI(w, c)
 	}

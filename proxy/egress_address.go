@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/doorward/doorward/internal/origin"
@@ -64,7 +65,7 @@ func (d *directory) find(w http.ResponseWriter, c *call) error {
 	case scheme != "": // an upstream's own address is for those who speak to a proxy
 		return at.pick(c)
 	}
-	return noSuchTarget(c.in.Host)
+	return noSuchTarget(c.in.Host + c.asked)
 }
 
 // split takes the request target apart by its text (RFC 9112 §3.2). The scheme is "" but in absolute form. There the host
@@ -156,15 +157,26 @@ func noSuchTarget(asked string) error {
 
 // refuseTunnel answers CONNECT: no token can be put into what is encrypted between the application and its upstream.
 func (d *directory) refuseTunnel(w http.ResponseWriter, authority string) error {
-	instead := d.example
+	instead, then := d.example, ": towards an https upstream it becomes https."
 	if at := d.lookup("http", strings.TrimSuffix(strings.TrimSuffix(authority, ":443"), ":80")); at != nil && !at.self {
-		instead = "http://" + at.authority + "/"
+		instead, then = "http://"+at.authority+"/", "."
+		if at.secure() {
+			then = ": towards the upstream it becomes https."
+		}
 	}
 	w.Header().Set("Allow", anyMethod)
 	return &pages.Error{
 		Code:   codeMethodNotAllowed,
-		Detail: "No token can be put into a tunnel. Call " + instead + " instead, with http:// and over this address as the proxy: towards the upstream it becomes https.",
+		Detail: "No token can be put into a tunnel. Call " + instead + " instead, with http:// and over this address as the proxy" + then,
 	}
+}
+
+// secure reports whether whatever is called by this authority goes out over https.
+func (p *entry) secure() bool {
+	if p.target != nil {
+		return !slices.ContainsFunc(p.target.upstreams, func(up upstream) bool { return up.scheme != "https" })
+	}
+	return !slices.ContainsFunc(p.upstreams, func(o origins) bool { return o.upstream.scheme != "https" })
 }
 
 // lookup finds what an authority means under a scheme; "" is that of the listener.

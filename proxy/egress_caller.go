@@ -63,7 +63,7 @@ func (t *egressTarget) passOn(who *identity.Identity) (*identity.Credential, err
 			return built{err: missing("access token", Decision{})}
 		}
 		if keyBound(who) {
-			return built{err: errKeyBound("target")}
+			return built{err: errKeyBound()}
 		}
 		value, err := bearer(who.Tokens.AccessToken)
 		return built{&identity.Credential{Name: credentialSession, Tokens: who.Tokens, Header: headerAuthorization, Values: []string{value}}, err}

@@ -132,7 +132,7 @@ func (rt *route) supposedly(req *CanonicalRequest, who *identity.Identity) (bool
 }
 
 // Explain judges an outgoing request of who. ok is false if the URL is no address of an [[egress]]: by path, by host, or in
-// the absolute form of a proxy.
+// the absolute form of a proxy. What names the listener itself is answered as the listener would.
 func (e *Egress) Explain(method, target string, who *identity.Identity) (x *Explanation, ok bool, err error) {
 	r, err := supposed(method, target)
 	if err != nil {
@@ -155,6 +155,10 @@ func (e *Egress) Explain(method, target string, who *identity.Identity) (x *Expl
 			return x, true, err
 		}
 		return c.explain(who), true, nil
+	}
+	if at := e.directory.lookup("", r.Host); at != nil && at.self {
+		x, err = answered(noSuchTarget(target))
+		return x, true, err
 	}
 	return nil, false, nil
 }

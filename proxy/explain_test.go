@@ -110,7 +110,7 @@ func TestExplainOfAnOutgoingRequestSendsNothing(t *testing.T) {
 		{"POST", here + "/token", nil, true, "own"},
 		{"CONNECT", here + "/data/x", nil, true, "method_not_allowed"},
 		{"GET", here + "/a%2fb", nil, true, "bad_request"},
-		{"GET", here + "/nope", nil, false, ""},
+		{"GET", here + "/nope", nil, true, "no_such_target"},
 		{"GET", "https://app.test/", nil, false, ""},
 	} {
 		x, ok, err := o.egress.Explain(c.method, c.target, c.who)

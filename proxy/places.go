@@ -111,6 +111,14 @@ func (p *places) claim(r *http.Request, authorization claim) (c claim, token str
 	return c, token
 }
 
+// broken names the place, beside Authorization, of a token that cannot be one.
+func (p *places) broken(r *http.Request) string {
+	if p.header != "" && len(r.Header[p.header]) > 0 {
+		return "header " + p.header
+	}
+	return "cookie " + p.cookie
+}
+
 // placed is a Source that can say where what it yields goes: the name of a header, or "Cookie" and the name of the cookie. A
 // client's own value never passes there, also not where the source is skipped.
 type placed interface {

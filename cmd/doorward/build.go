@@ -92,16 +92,12 @@ func build(c *config.Config, st *state, before *graph, log *slog.Logger) (*graph
 
 // obtain makes what is about tokens of others: those that we get for upstreams, and those that callers bring.
 func (g *graph) obtain(st *state, ring *seal.Ring, log *slog.Logger) (err error) {
-	issuer := "urn:doorward"
-	if all := g.config.Origins(); len(all) > 0 {
-		issuer = all[0].String()
-	}
 	shared := st.shared
 	if g.config.Shared == "memory" { // no other replica sees it, and sessions live in it, too: tokens would fill it
 		shared = nil
 	}
 	if g.credentials, err = credential.New(g.config.Credentials(), credential.Deps{
-		Providers: g.providers, Shared: shared, Ring: ring, Issuer: issuer, Log: log,
+		Providers: g.providers, Shared: shared, Ring: ring, Issuer: g.assertionIssuer(), Log: log,
 	}); err != nil {
 		return configError("credential", err)
 	}
@@ -109,6 +105,17 @@ func (g *graph) obtain(st *state, ring *seal.Ring, log *slog.Logger) (err error)
 		return configError("accept", err)
 	}
 	return nil
+}
+
+// assertionIssuer is iss of the JWTs that we sign ourselves: the outside URL of the first route that names its host, where
+// the keys are published, too.
+func (g *graph) assertionIssuer() string {
+	for _, rt := range g.config.Proxy().Routes {
+		if len(rt.Hosts) > 0 {
+			return rt.Hosts[0].String()
+		}
+	}
+	return "urn:doorward"
 }
 
 // signIn makes what is about people: sessions, logins, their own tokens.

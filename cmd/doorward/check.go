@@ -22,7 +22,8 @@ func checkCommand() *cobra.Command {
 		Long: "Read the configuration as serve would, and print the routes in the order in which they are tried,\n" +
 			"and what to register at each provider. Nothing is opened, written or asked for over the network.\n\n" +
 			"With --online the providers are asked, too: whether they are reached, are who they should be, know\n" +
-			"this client and its redirect URIs, and agree about the time. Exit status 1 if one of them disagrees.",
+			"this client and its redirect URIs, give the tokens of client_credentials credentials, and agree\n" +
+			"about the time. Exit status 1 if one of them disagrees.",
 		Args: cobra.NoArgs,
 	}
 	options := source(cmd)
@@ -66,7 +67,7 @@ func check(ctx context.Context, o config.Options, online bool, out io.Writer) er
 	}
 	fmt.Fprintf(out, "configuration is good: %s\n", whereFrom(c))
 	if bad > 0 {
-		fmt.Fprintf(out, "but sign-ins will not work as they should: see what is marked \"bad\" above\n")
+		fmt.Fprintf(out, "but sign-ins or credentials will not work as they should: see what is marked \"bad\" above\n")
 		return errReported
 	}
 	return nil
@@ -115,7 +116,12 @@ func probe(ctx context.Context, out io.Writer, g *graph) (bad int) {
 func needs(c *config.Config, name string) (all []provider.Needs) {
 	for _, cc := range c.Credentials() {
 		if grant := grantTypes[cc.Flow]; grant != "" && cc.Provider == name {
-			all = append(all, provider.Needs{GrantType: grant})
+			n := provider.Needs{GrantType: grant}
+			if cc.Flow == "client_credentials" {
+				own := cc.ClientCredentials()
+				n.Own, n.Credential = &own, cc.Name
+			}
+			all = append(all, n)
 		}
 	}
 	if c.Introspects(name) {

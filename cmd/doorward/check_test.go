@@ -239,6 +239,31 @@ func TestR24CheckOnlineTellsWhetherTheProviderAgrees(t *testing.T) {
 	}
 }
 
+func TestCheckOnlineAsksForTheTokensOfItsOwn(t *testing.T) {
+	const credential = "\n[credential.backup]\nflow = \"client_credentials\"\naudience = [\"data\"]\n[[egress]]\nname = \"data\"\nupstream = [\"https://data.example.net\"]\ncredential = \"backup\"\n"
+	for name, c := range map[string]struct {
+		change func(*idp.Client)
+		status int
+		says   string
+	}{
+		"it comes":                    {func(*idp.Client) {}, exitOK, `ok    credential backup: a token came`},
+		"the service account is off":  {func(c *idp.Client) { c.NoServiceAccount = true }, exitRun, `bad   credential backup: no token came`},
+		"the audience is not allowed": {func(c *idp.Client) { c.Audiences = []string{"other"} }, exitRun, `expected a token for audience "data"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStack(t, "", func(conf *idp.Config) {
+				conf.Clients[0].Grants = append(conf.Clients[0].Grants, "authorization_code", "refresh_token", "client_credentials")
+				c.change(&conf.Clients[0])
+			})
+			s.write(s.toml + credential)
+			status, out, errs := runCheck(t, s.path(), "--online")
+			if status != c.status || !strings.Contains(out, c.says) {
+				t.Errorf("status %d, nothing says %q\n%s%s", status, c.says, out, errs)
+			}
+		})
+	}
+}
+
 func TestCheckSaysWhatEachFlowNeedsAtTheProvider(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "doorward.toml")
 	toml := `state_dir = "state"

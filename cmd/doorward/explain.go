@@ -131,6 +131,11 @@ func (o explainOptions) caller(g *graph, in io.Reader) (*identity.Identity, erro
 	if err != nil {
 		return nil, fmt.Errorf("the claims: %w", err)
 	}
+	if o.subject != "" {
+		if err := client.SamePerson(tokens.AccessToken, who); err != nil {
+			return nil, fmt.Errorf("--subject-token and --as: %w", err)
+		}
+	}
 	return who, nil
 }
 
@@ -248,14 +253,31 @@ func explainCredential(ctx context.Context, o explainOptions, out io.Writer, e *
 	if err != nil {
 		return fmt.Errorf("credential %s: %w", e.Credential, err)
 	}
+	if !o.live {
+		printSteps(out, steps, where)
+		return nil
+	}
+	if who != nil && who.Tokens == nil && src.Personal() {
+		printSteps(out, steps, where)
+		return fmt.Errorf("--live: credential %s trades the caller's token: name a file with it by --subject-token", e.Credential)
+	}
+	c, failed := obtainLive(ctx, src, who)
+	if again, at, err := src.Steps(who); err == nil { // by now discovery has said where and how
+		steps, where = again, at
+	}
+	printSteps(out, steps, where)
+	if failed != nil {
+		return fmt.Errorf("the token was not obtained: %w", failed)
+	}
+	printLive(out, c)
+	return nil
+}
+
+func printSteps(out io.Writer, steps []credential.Step, where string) {
 	for i, step := range steps {
 		printStep(out, i+1, step)
 	}
 	fmt.Fprintf(out, "    and it goes upstream as %s\n", where)
-	if !o.live {
-		return nil
-	}
-	return obtainLive(ctx, out, src, who)
 }
 
 // credentialWords says what goes upstream, as far as one line can.
@@ -293,13 +315,18 @@ func printStep(out io.Writer, n int, s credential.Step) {
 	}
 }
 
-// obtainLive makes the token request, and prints what came without the token itself.
-func obtainLive(ctx context.Context, out io.Writer, src *credential.Source, who *identity.Identity) error {
+// obtainLive makes the token request.
+func obtainLive(ctx context.Context, src *credential.Source, who *identity.Identity) (*identity.Credential, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	c, err := src.Token(ctx, who)
-	if err != nil {
-		return fmt.Errorf("the token was not obtained: %w", err)
+	return src.Token(ctx, who)
+}
+
+// printLive prints what came without the token itself.
+func printLive(out io.Writer, c *identity.Credential) {
+	if c.Tokens.TokenType == "" { // every token that a provider gives has one
+		fmt.Fprintln(out, "  live: a fixed secret from the configuration, for which nobody is asked")
+		return
 	}
 	fmt.Fprintf(out, "  live: a token of type %s came", c.Tokens.TokenType)
 	if !c.Tokens.Expiry.IsZero() {
@@ -309,5 +336,4 @@ func obtainLive(ctx context.Context, out io.Writer, src *credential.Source, who 
 	for _, claim := range provider.ClaimsShown(c.Tokens.AccessToken) {
 		fmt.Fprintf(out, "         %s\n", claim)
 	}
-	return nil
 }

@@ -147,6 +147,9 @@ func TestExplainSaysWhatWouldBecomeOfARequest(t *testing.T) {
          scope=data.write
     and it goes upstream as Authorization: Bearer …
 `},
+		"outbound, of no target": {"", []string{"http://127.0.0.1:4182/nope/1"}, `GET http://127.0.0.1:4182/nope/1
+  answer   no_such_target: No [[egress]] of the configuration stands for this address; nothing was sent.
+`},
 		"a path that is ambiguous": {alice, []string{"https://app.example.com/shop/..%2fopen"}, `GET https://app.example.com/shop/..%2fopen
   answer   bad_request: The path holds a slash in encoded form (%2f), which servers read differently.
 `},
@@ -216,5 +219,77 @@ func TestExplainLiveMakesTheRequestAndShowsWhatTheTokenIsGoodFor(t *testing.T) {
 		if !strings.Contains(out, `sub = "8f2c-alice"`) || !strings.Contains(out, "orders") || strings.Contains(out+errs, token) {
 			t.Errorf("claims %s: got\n%s%s", name, out, errs)
 		}
+	}
+}
+
+// liveTOML is a configuration around a provider that is asked.
+func liveTOML(t *testing.T) (p *idp.Server, toml string) {
+	conf := idptest.Every()
+	conf.Clients[0].Secret = explainSecret
+	p = idptest.Start(t, conf)
+	return p, fmt.Sprintf("[provider.corp]\nissuer = %q\nclient_id = \"doorward\"\nclient_secret = %q\n"+
+		"[credential.backup]\nflow = \"client_credentials\"\naudience = [\"data\"]\n"+
+		"[credential.orders]\nflow = \"token_exchange\"\naudience = [\"orders\"]\n"+
+		"[credential.fixed]\nflow = \"static\"\nheader = \"X-Api-Key\"\ntoken = %q\n"+
+		"[[egress]]\nname = \"data\"\nupstream = [\"https://data.example.net\"]\ncredential = \"backup\"\n"+
+		"[[egress]]\nname = \"fixed\"\nupstream = [\"https://fixed.example.net\"]\ncredential = \"fixed\"\n"+
+		"[[egress]]\nname = \"orders\"\nupstream = [\"https://orders.example.net\"]\naccept = [\"bearer\"]\naudience = [\"doorward\"]\ncredential = \"orders\"\n",
+		p.Issuer(), explainSecret, explainSecret)
+}
+
+func TestExplainLiveWithoutATokenSaysThatOneIsNeeded(t *testing.T) {
+	p, toml := liveTOML(t)
+	status, _, errs := runExplain(t, toml, `{"sub":"8f2c-alice"}`, "--live", "http://127.0.0.1:4182/orders/")
+	if status != exitRun || !strings.Contains(errs, "--subject-token") || len(p.Requests(idp.Token)) != 0 {
+		t.Errorf("status %d, %s", status, errs)
+	}
+	status, out, errs := runExplain(t, toml, `{"sub":"8f2c-alice"}`, "--live", "http://127.0.0.1:4182/data/")
+	if status != exitOK || !strings.Contains(out, "live: a token of type Bearer came") {
+		t.Errorf("status %d, %s%s", status, out, errs)
+	}
+}
+
+func TestExplainRefusesATokenOfAnotherThanTheClaims(t *testing.T) {
+	p, toml := liveTOML(t)
+	token := p.MustMint(idp.Mint{Client: "doorward", User: "alice", Audience: []string{"doorward"}})
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, _, errs := runExplain(t, toml, `{"sub":"77aa-bob"}`, "--live", "--subject-token", file, "http://127.0.0.1:4182/orders/")
+	if status != exitRun || !strings.Contains(errs, "--subject-token") || !strings.Contains(errs, `"8f2c-alice"`) || !strings.Contains(errs, `"77aa-bob"`) || strings.Contains(errs, token) {
+		t.Errorf("status %d, %s", status, errs)
+	}
+	if n := len(p.Requests(idp.Token)); n != 0 {
+		t.Errorf("the provider was asked %d times", n)
+	}
+}
+
+func TestExplainLiveNamesTheEndpointThatWasReallyAsked(t *testing.T) {
+	p, toml := liveTOML(t)
+	_, out, errs := runExplain(t, toml, "", "--live", "http://127.0.0.1:4182/data/")
+	if !strings.Contains(out, "1. backup: POST "+p.URL(idp.Token)+", client_secret_basic\n") || strings.Contains(out, "discovery") {
+		t.Errorf("got\n%s%s", out, errs)
+	}
+	_, out, _ = runExplain(t, toml, "", "http://127.0.0.1:4182/data/")
+	if !strings.Contains(out, "named by its discovery document") {
+		t.Errorf("without --live nobody is asked:\n%s", out)
+	}
+}
+
+func TestExplainLiveShowsTheRequestThatIsRefusedToo(t *testing.T) {
+	_, toml := liveTOML(t)
+	toml = strings.Replace(toml, `client_id = "doorward"`, `client_id = "stranger"`, 1)
+	status, out, errs := runExplain(t, toml, "", "--live", "http://127.0.0.1:4182/data/")
+	if status != exitRun || !strings.Contains(out, "audience=data") || !strings.Contains(errs, "the token was not obtained") {
+		t.Errorf("status %d\n%s%s", status, out, errs)
+	}
+}
+
+func TestExplainLiveSaysOfAFixedSecretThatNobodyIsAsked(t *testing.T) {
+	_, toml := liveTOML(t)
+	status, out, errs := runExplain(t, toml, "", "--live", "http://127.0.0.1:4182/fixed/")
+	if status != exitOK || strings.Contains(out, "of type") || !strings.Contains(out, "live: a fixed secret from the configuration, for which nobody is asked\n") {
+		t.Errorf("status %d\n%s%s", status, out, errs)
 	}
 }

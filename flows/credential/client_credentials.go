@@ -12,7 +12,7 @@ type clientCredentials struct{}
 
 func (clientCredentials) ask(ctx context.Context, s *Source, _ *identity.Identity) (*grant, error) {
 	t, err := s.call(ctx, func(ctx context.Context) (*provider.Response, error) {
-		return s.client.ClientCredentials(ctx, s.clientCredentialsRequest())
+		return s.client.ClientCredentials(ctx, s.conf.ClientCredentials())
 	})
 	if err != nil {
 		return nil, err
@@ -20,12 +20,13 @@ func (clientCredentials) ask(ctx context.Context, s *Source, _ *identity.Identit
 	return &grant{tokens: t}, nil
 }
 
-func (s *Source) clientCredentialsRequest() provider.ClientCredentialsRequest {
-	return provider.ClientCredentialsRequest{Scopes: s.conf.Scopes, Audience: s.conf.Audience, Resource: s.conf.Resource, Extra: s.conf.Parameters}
+// ClientCredentials is the token request of a credential whose flow is client_credentials.
+func (c Config) ClientCredentials() provider.ClientCredentialsRequest {
+	return provider.ClientCredentialsRequest{Scopes: c.Scopes, Audience: c.Audience, Resource: c.Resource, Extra: c.Parameters}
 }
 
 func (clientCredentials) steps(s *Source, _ *identity.Identity) ([]Step, error) {
-	return s.step(s.clientCredentialsRequest(), "the same token for everybody")
+	return s.step(s.conf.ClientCredentials(), "the same token for everybody")
 }
 
 func (clientCredentials) asks() bool            { return true }

@@ -71,10 +71,11 @@ func nobody(s *Source) error {
 	}
 }
 
-// tokenless is the answer for somebody who proved themselves without a token of the kind that is exchanged.
+// tokenless is the answer for somebody who proved themselves without a token of the kind that is exchanged. A personal
+// token never brings one, whatever the provider gave at the sign-in, and stands for a session of its own.
 func tokenless(s *Source, who *identity.Identity, what string) error {
 	detail := "The application behind this address wants your " + what + ", and the identity provider gave none."
-	if who.Session == "" {
+	if who.Session == "" || who.Tokens == nil {
 		detail = "What you have proved yourself with (a password, a key, a personal access token) brings no " + what + " that could be exchanged for the application behind this address."
 	}
 	return &pages.Error{Code: codeRefused, Detail: detail, Err: s.named(fmt.Errorf("the caller, of login %q and provider %q, brings no %s", who.Login, who.Provider, what))}

@@ -213,7 +213,9 @@ func TestAWrongPasswordOfAServiceAccountIsTheOperatorsAndIsNotTriedAgainAtEachRe
 func TestWhatTheCallerDoesNotBringIsRefusedBeforeAnybodyIsAsked(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		byID := Config{Name: "id", Flow: "token_exchange", Provider: "corp", Audience: []string{"x"}, Subject: "id_token"}
-		set := w.alone(orders, byID)
+		across := Config{Name: "across", Flow: "jwt_bearer", Provider: "corp", Audience: []string{"x"}}
+		set := w.alone(orders, byID, across)
+		personal := &identity.Identity{Issuer: corp, Subject: "8f2c-alice", Provider: "corp", Login: "staff", Session: "pat 1"} // it has a session of its own
 		alice := w.person("alice")
 		keyHolder := &identity.Identity{Issuer: corp, Subject: "k", Provider: "corp"}
 		foreigner := w.person("alice")
@@ -223,11 +225,15 @@ func TestWhatTheCallerDoesNotBringIsRefusedBeforeAnybodyIsAsked(t *testing.T) {
 			who    *identity.Identity
 			says   string
 		}{
-			"nobody":               {"orders", nil, "nobody's"},
-			"an API key":           {"orders", keyHolder, "brings no access token"},
-			"no ID token":          {"id", alice, "ID token"},
-			"of another provider":  {"orders", foreigner, "another identity provider"},
-			"a token without text": {"orders", &identity.Identity{Issuer: corp, Subject: "k", Tokens: &identity.Tokens{}}, "brings no access token"},
+			"nobody":                {"orders", nil, "nobody's"},
+			"an API key":            {"orders", keyHolder, "brings no access token"},
+			"a personal token":      {"orders", personal, "a personal access token) brings no access token"},
+			"likewise, RFC 7523":    {"across", personal, "a personal access token) brings no access token"},
+			"likewise, an ID token": {"id", personal, "a personal access token) brings no ID token"},
+			"a session without":     {"id", alice, "the identity provider gave none"},
+			"no ID token":           {"id", alice, "ID token"},
+			"of another provider":   {"orders", foreigner, "another identity provider"},
+			"a token without text":  {"orders", &identity.Identity{Issuer: corp, Subject: "k", Tokens: &identity.Tokens{}}, "brings no access token"},
 		} {
 			c, err := set.Source(test.source).Token(t.Context(), test.who)
 			if e := wantPage(t, err, codeRefused); c != nil || !strings.Contains(e.Detail, test.says) {

@@ -153,10 +153,7 @@ func (c *Client) advised(e *Error, answer object, form url.Values) *Error {
 			e.Code = a.as
 		}
 	}
-	if e.Kind != Misconfigured && a.fix == "" {
-		return e
-	}
-	e.Detail += "; " + c.asked(form) + subjectOf(form)
+	e.Detail += "; " + c.asked(form) + " with grant_type " + shown(form.Get("grant_type")) + subjectOf(form)
 	if a.fix != "" {
 		e.Detail += "; to mend it at the provider: " + c.filled(a.fix, form)
 	}

@@ -2,6 +2,7 @@ package provider_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -103,6 +104,9 @@ func TestARefusalNamesTheSettingThatMendsIt(t *testing.T) {
 		"anybody: nothing that is known":           {atAny, "exchange", 400, "invalid_request", "computer says no", misconfigured, "invalid_request", "expected a token for audience"},
 		"anybody: a no to the person":              {atAny, "exchange", 403, "access_denied", "", refused, "access_denied", ""},
 		"anybody TX-3: the subject token":          {atAny, "exchange", 400, "invalid_grant", "", refused, "invalid_grant", ""},
+		"anybody: a no to our own request":         {atAny, "own", 403, "access_denied", "", misconfigured, "access_denied", `audience "orders", scope "read"`},
+		"anybody: a no to the grant of our own":    {atAny, "own", 400, "invalid_grant", "", misconfigured, "invalid_grant", `audience "orders", scope "read"`},
+		"anybody: a no to the assertion":           {atAny, "obo", 400, "invalid_grant", "", refused, "invalid_grant", `scope "api://orders/.default"`},
 		"Entra's codes mean nothing elsewhere":     {atAny, "obo", 400, "invalid_grant", "AADSTS65001: x", refused, "invalid_grant", ""},
 		"AADSTS500131 is not AADSTS50013 of Entra": {atEntra, "obo", 400, "invalid_grant", "AADSTS5001399: new", refused, "invalid_grant", ""},
 	} {
@@ -113,7 +117,14 @@ func TestARefusalNamesTheSettingThatMendsIt(t *testing.T) {
 			if !strings.Contains(e.Detail, row.mention) || containsCanary(e.Error()) || len(e.Detail) > 1500 {
 				t.Errorf("%v", e)
 			}
-			if row.kind != misconfigured {
+			if row.text == "" && !strings.Contains(e.Detail, fmt.Sprintf("%d with %s and no description", row.status, row.code)) { // received
+				t.Errorf("what came is missing: %v", e)
+			}
+			if e.Code == "invalid_grant" || e.Code == "access_denied" || row.kind == misconfigured {
+				if grant := map[string]string{"exchange": "token-exchange", "own": "client_credentials", "obo": "jwt-bearer"}[row.ask]; !strings.Contains(e.Detail, grant) {
+					t.Errorf("the grant is missing: %v", e)
+				}
+			} else {
 				return
 			}
 			for _, part := range []string{"expected a token for ", `by client "doorward"`, row.code} { // expected against received

@@ -124,6 +124,9 @@ func refusal(where string, status int, o object, sent []string) *Error {
 		return fail(Misbehaved, "bad_response", "%s answered %d without an error code", where, status)
 	}
 	e := fail(classify(code), code, "%s says %s", where, shown(text))
+	if text == "" {
+		e.Detail = fmt.Sprintf("%s answered %d with %s and no description", where, status, code)
+	}
 	if code == "slow_down" { // GitHub
 		e.Interval, _ = interval(o, 0)
 	}

@@ -22,7 +22,8 @@ type Finding struct {
 // is the one that is meant, and offers what the configuration asks for. Each finding says
 // what it means and what to do. It signs nobody in; it asks the authorization endpoint about
 // each redirect URI as a browser without a session would (prompt=none), and the token
-// endpoint about a code that does not exist, to see whether the client is known there.
+// endpoint about a code that does not exist, to see whether the client is known there. Tokens of
+// our own (client_credentials) are really asked for, and dropped.
 //
 // needs says what the configured logins use, one element for each; without any, it is the
 // authorization code flow where there are redirect URIs.
@@ -47,7 +48,13 @@ func (c *Client) Probe(ctx context.Context, redirectURIs []string, needs ...Need
 	}
 	p.features(m, len(needs) == 0 || slices.ContainsFunc(needs, Needs.login))
 	p.needs(m, needs)
-	p.client(ctx, m, needs)
+	if p.client(ctx, m, needs) { // else it is told already, and a provider counts wrong secrets
+		for _, n := range needs {
+			if n.Own != nil {
+				p.own(ctx, n)
+			}
+		}
+	}
 	for _, uri := range redirectURIs {
 		p.redirect(ctx, uri)
 	}
@@ -178,8 +185,9 @@ func (p *probe) features(m *metadata, logins bool) {
 }
 
 // client finds out whether the provider knows us: a code that never existed is refused with
-// invalid_grant by a provider that accepts the client, with invalid_client by one that does not.
-func (p *probe) client(ctx context.Context, m *metadata, needs []Needs) {
+// invalid_grant by a provider that accepts the client, with invalid_client by one that does not. It returns false where any
+// further question to the token endpoint has the same answer.
+func (p *probe) client(ctx context.Context, m *metadata, needs []Needs) (goOn bool) {
 	method := p.c.authMethod(m)
 	q := questionFor(needs)
 	ask := p.c.Grant
@@ -197,6 +205,7 @@ func (p *probe) client(ctx context.Context, m *metadata, needs []Needs) {
 		p.good("the provider accepts client %q (%s)", p.c.conf.ClientID, method)
 	case e.Code == "invalid_client":
 		p.bad("the provider does not accept client %q (%s): check client_id, the secret or key, and client_auth. %s", p.c.conf.ClientID, method, e.Detail)
+		return false
 	case e.Code == "unauthorized_client" && q.push: // CIBA §11 demands just this of a client that is as it should be
 		p.good("the provider knows client %q (%s) and lets it fetch no tokens, as is right for push (CIBA §11); whether it may use CIBA cannot be told from here", p.c.conf.ClientID, method)
 	case q.advised && e.Kind == Misconfigured:
@@ -205,9 +214,12 @@ func (p *probe) client(ctx context.Context, m *metadata, needs []Needs) {
 		p.bad("client %q may not use the %s (%s): enable it at the provider", p.c.conf.ClientID, q.flow, e.Code)
 	case e.Kind == Unavailable:
 		p.bad("the token endpoint cannot be reached: %s", err)
+		return false
+	case slices.ContainsFunc(needs, asksForOwn): // that tells
 	default:
 		p.good("whether the provider accepts client %q cannot be told from here (%s)", p.c.conf.ClientID, e.Code)
 	}
+	return true
 }
 
 // redirect asks whether a redirect URI is registered: a provider must send an error for

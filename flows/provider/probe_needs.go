@@ -1,7 +1,9 @@
 package provider
 
 import (
+	"context"
 	"crypto/rand"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -18,6 +20,11 @@ type Needs struct {
 	Delivery      string // CIBA: "poll", "ping" or "push"
 	SignedRequest bool   // CIBA
 	UserCode      bool   // CIBA
+
+	// Own is what a credential asks for with client_credentials: Probe does ask, as only the answer tells whether this
+	// client may. nil = it is not asked for.
+	Own        *ClientCredentialsRequest
+	Credential string // the name of that credential, for the findings
 }
 
 const enable = "It will probably be refused; enable it for this client"
@@ -166,6 +173,49 @@ func (p *probe) ciba(m *metadata, n Needs) {
 	alg := chooseAlg(p.c.conf.PrivateKeyAlg, p.c.requests.algs, m.ciba.RequestAlgorithms)
 	p.listed("CIBA request signatures", m.ciba.RequestAlgorithms, alg, "Use a private_key of a kind that fits one of these")
 }
+
+// own asks for the token of a client_credentials credential, and tells what came, but never the token.
+func (p *probe) own(ctx context.Context, n Needs) {
+	got, err := p.c.ClientCredentials(ctx, *n.Own)
+	if err != nil {
+		p.bad("credential %s: no token came: %s", n.Credential, err)
+		return
+	}
+	claims, isJWT := readClaims(got.AccessToken.Reveal())
+	came, scopes, whom := "scope as asked for", n.Own.Scopes, "and it is opaque to us" // RFC 6749 §5.1
+	switch in := scopesOf(claims); {
+	case got.Scope != "":
+		scopes = strings.Fields(got.Scope)
+		came = "scope " + shown(got.Scope)
+	case len(in) > 0:
+		scopes = in
+		came = "scope " + shown(strings.Join(in, " "))
+	}
+	aud, err := claims.strings("aud", true)
+	switch {
+	case isJWT && err == nil && len(aud) > 0:
+		whom = "aud " + listed(aud)
+	case isJWT:
+		whom = "and it names no aud"
+	}
+	text := fmt.Sprintf("credential %s: a token came, %s, %s", n.Credential, came, whom)
+	lacking := func(what string, asked, got []string) bool {
+		for _, want := range asked {
+			if !slices.Contains(got, want) {
+				p.warn("%s, but %s %s was asked for: the upstream may refuse it", text, what, shown(want))
+				return true
+			}
+		}
+		return false
+	}
+	if isJWT && err == nil && len(aud) > 0 && lacking("audience", n.Own.Audience, aud) || lacking("scope", n.Own.Scopes, scopes) {
+		return
+	}
+	p.good("%s", text)
+}
+
+// asksForOwn tells whether a need is told best by asking for just what it needs.
+func asksForOwn(n Needs) bool { return n.Own != nil }
 
 // question is what the token endpoint is asked about, without harm: a code of a kind that the
 // logins use, but that never existed. A password is never tried, as a provider counts wrong ones.

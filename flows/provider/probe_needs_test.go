@@ -1,6 +1,8 @@
 package provider_test
 
 import (
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -202,5 +204,63 @@ func TestAProbeOfWhatTheCredentialsNeed(t *testing.T) {
 				t.Errorf("%s", got)
 			}
 		})
+	}
+}
+
+// TestAProbeAsksForTheTokensOfItsOwn: each row is how the provider takes a client_credentials credential, and what check --online must say.
+func TestAProbeAsksForTheTokensOfItsOwn(t *testing.T) {
+	need := provider.Needs{GrantType: "client_credentials", Credential: "backup", Own: &provider.ClientCredentialsRequest{
+		Scopes: []string{"read"}, Audience: []string{"data"}, Resource: []string{"https://data.example"}, Extra: url.Values{"tenant": {"t1"}},
+	}}
+	jwt := func(claims string) string { return "e30." + b64([]byte(claims)) + ".canary" }
+	for name, row := range map[string]struct {
+		answer http.HandlerFunc
+		says   string
+	}{
+		"it comes":                    {answerJSON(200, traded(jwt(`{"aud":["data","x"],"scope":"read"}`), nil)), `good credential backup: a token came, scope "read", aud "data", "x"`},
+		"the answer names the scope":  {answerJSON(200, traded(jwt(`{"aud":"data"}`), map[string]any{"scope": "read more"})), `good credential backup: a token came, scope "read more", aud "data"`},
+		"it is opaque":                {answerJSON(200, traded("canary-opaque", nil)), "good credential backup: a token came, scope as asked for, and it is opaque to us"},
+		"it is for somebody else":     {answerJSON(200, traded(jwt(`{"aud":"account","scope":"read"}`), nil)), `warn credential backup: a token came, scope "read", aud "account", but audience "data" was asked for`},
+		"it lacks a scope":            {answerJSON(200, traded(jwt(`{"aud":"data","scope":"other"}`), nil)), `warn credential backup: a token came, scope "other", aud "data", but scope "read" was asked for`},
+		"the service account is off":  {answerJSON(401, `{"error":"unauthorized_client","error_description":"Client not enabled to retrieve service account"}`), `bad credential backup: no token came`},
+		"the audience is not allowed": {answerJSON(400, `{"error":"invalid_target"}`), `to mend it at the provider: register the target`},
+		"the provider hangs up":       {answerJSON(503, `{}`), `bad the token endpoint cannot be reached`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRogue(t)
+			asked := 0
+			r.on("/token", func(w http.ResponseWriter, q *http.Request) {
+				if q.PostFormValue("grant_type") != "client_credentials" && !strings.Contains(name, "hangs up") {
+					answerJSON(400, `{"error":"unauthorized_client"}`)(w, q)
+					return
+				}
+				if f := q.PostForm; f.Get("grant_type") == "client_credentials" {
+					asked++
+					if f.Get("scope") != "read" || f.Get("audience") != "data" || f.Get("resource") != "https://data.example" || f.Get("tenant") != "t1" {
+						t.Errorf("it asks for %v", f)
+					}
+				}
+				row.answer(w, q)
+			})
+			says := found(t, r.client(), nil, need)
+			if !strings.Contains(says, row.says) {
+				t.Errorf("nothing says %q:\n%s", row.says, says)
+			}
+			if strings.Contains(says, "canary") || strings.Contains(says, "cannot be told") {
+				t.Errorf("it shows a token, or doubts what it has seen:\n%s", says)
+			}
+			if asked > 1 {
+				t.Errorf("asked %d times", asked)
+			}
+		})
+	}
+}
+
+func TestAProbeThatIsRefusedAsAClientAsksForNothingMore(t *testing.T) {
+	r := newRogue(t)
+	r.on("/token", answerJSON(401, `{"error":"invalid_client"}`))
+	says := found(t, r.client(), nil, provider.Needs{GrantType: "client_credentials", Credential: "backup", Own: &provider.ClientCredentialsRequest{}})
+	if n := r.count("/token"); n != 1 || !strings.Contains(says, "bad the provider does not accept client") {
+		t.Errorf("%d wrong secrets, which a provider counts:\n%s", n, says)
 	}
 }

@@ -18,16 +18,34 @@ func (c *Client) Suppose(claims []byte, login string, tokens *identity.Tokens) (
 	if o.text("sub") == "" {
 		return nil, fail(Misbehaved, "bad_subject", "the claims have no sub")
 	}
-	who, err := c.identity(o, login, tokens)
+	known := tokens
+	if known == nil {
+		known = new(identity.Tokens)
+	}
+	who, err := c.identity(o, login, known)
 	if err != nil {
 		return nil, err
 	}
+	who.Tokens = tokens
 	if scopes := scopesOf(o); scopes != nil {
 		who.Scopes = scopes
 	}
 	who.Client = clientOf(o)
 	who.Machine = machine(o, who.Client)
 	return who, nil
+}
+
+// SamePerson tells whether a token is about whom the claims say, as far as both name a person in the same words; nil for
+// what is no JWT, or of another issuer. Like Suppose it believes nothing.
+func (c *Client) SamePerson(token secret.String, who *identity.Identity) error {
+	claims, ok := readClaims(token.Reveal())
+	if !ok {
+		return nil
+	}
+	if name, got, want := c.otherPerson(claims, who, false); name != "" {
+		return fmt.Errorf("the token is about %s %s, and the claims are about %s %s: give the claims of the token's own subject", name, shown(got), name, shown(want))
+	}
+	return nil
 }
 
 // IssuerIn reads iss of a JSON object of claims; "" if there is none.

@@ -189,14 +189,23 @@ func (c *Client) checkTarget(t *jwt, form url.Values) error {
 	return fail(Misbehaved, "bad_audience", "the token that came is for %s; %s", listed(got), c.asked(form))
 }
 
-// checkPerson wants the token to be about the same person, as far as both name one in the same words: sub within an issuer.
-// Entra gives a person another sub for every client, but one oid for all of a tenant, whichever of its two issuers a token is of.
+// checkPerson wants the token to be about the same person.
 func (c *Client) checkPerson(claims object, who *identity.Identity, onBehalfOf bool) error {
+	if name, got, want := c.otherPerson(claims, who, onBehalfOf); name != "" {
+		return fail(Misbehaved, "bad_subject", "the token that came is about another person: expected %s %s, got %s", name, shown(want), shown(got))
+	}
+	return nil
+}
+
+// otherPerson returns the claim by which a token's person differs from who, as far as both name one in the same words: sub
+// within an issuer; "" if none does. Entra gives a person another sub for every client, but one oid for all of a tenant,
+// whichever of its two issuers a token is of.
+func (c *Client) otherPerson(claims object, who *identity.Identity, onBehalfOf bool) (name, got, want string) {
 	if who == nil {
-		return nil
+		return "", "", ""
 	}
 	sameIssuer := claims.text("iss") == who.Issuer
-	name, want := "sub", who.Subject
+	name, want = "sub", who.Subject
 	switch oid := claimOf(who, "oid"); {
 	case c.vendor() == entra:
 		tenant := claimOf(who, "tid")
@@ -205,10 +214,10 @@ func (c *Client) checkPerson(claims object, who *identity.Identity, onBehalfOf b
 	case onBehalfOf && oid != "" && claims.has("oid"):
 		name, want = "oid", oid
 	}
-	if got := claims.text(name); sameIssuer && got != "" && want != "" && got != want {
-		return fail(Misbehaved, "bad_subject", "the token that came is about another person: expected %s %s, got %s", name, shown(want), shown(got))
+	if got = claims.text(name); sameIssuer && got != "" && want != "" && got != want {
+		return name, got, want
 	}
-	return nil
+	return "", "", ""
 }
 
 // claimOf returns a claim that is a text, else "".

@@ -54,7 +54,7 @@ var codes = map[string]code{
 	"invalid_token": {
 		http.StatusUnauthorized, "Token not accepted", caller,
 		"The token that came with this request is not accepted here.",
-		"Get a new token and send the request again. If this happens each time, give the reference to the people who run this site.", false,
+		"Sign in again, or get a new token, and send the request once more. If this happens each time, give the reference to the people who run this site.", false,
 	},
 	"insufficient_scope": {
 		http.StatusForbidden, "The token allows less", caller,
