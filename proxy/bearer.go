@@ -73,7 +73,7 @@ var errTokenInQuery = &credentials.Refusal{Word: credentials.InvalidRequest, Des
 func refusalOf(c caller) *credentials.Refusal {
 	switch c.claim {
 	case ambiguousClaim:
-		return &credentials.Refusal{Word: credentials.InvalidRequest, Description: "The request proves who is calling in more than one way"}
+		return &credentials.Refusal{Scheme: c.scheme, Word: credentials.InvalidRequest, Description: "The request proves who is calling in more than one way"}
 	case brokenClaim:
 		if c.place != "" {
 			return &credentials.Refusal{Word: credentials.InvalidToken, Description: "The " + c.place + " does not hold the bare token of a provider"}

@@ -92,7 +92,11 @@ func (c *callers) identify(w http.ResponseWriter, req *CanonicalRequest) (caller
 		by = c.session
 	case bearerToken, bearerCookie:
 		return c.check(req, found, token)
-	case brokenClaim, ambiguousClaim:
+	case ambiguousClaim:
+		if !c.accept.bearer { // then one of the two is a key
+			found.scheme = schemeKey
+		}
+	case brokenClaim:
 	}
 	if by == nil {
 		return found, nil

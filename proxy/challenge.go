@@ -70,15 +70,16 @@ func (rt *route) challengesFor(req *CanonicalRequest, why *credentials.Refusal) 
 	if rt.callers.accept.bearer {
 		more = [][2]string{{"resource_metadata", req.site.origin + rt.metadataPath}}
 	}
-	a, said := rt.callers.accept, *why
 	var all []string
-	if said.Scheme == schemeKey || a.key && !a.bearer && !a.token {
-		said.Scheme = schemeKey
-		all = append(all, said.Challenge(req.site.authority, [2]string{"header", rt.callers.places.key}))
-		said = credentials.Refusal{} // the other way in, with which nothing was wrong
+	a := rt.callers.accept
+	if why.Scheme == schemeKey || a == (accept{key: true}) {
+		ofKey := *why
+		ofKey.Scheme = schemeKey
+		all = append(all, ofKey.Challenge(req.site.authority, [2]string{"header", rt.callers.places.key}))
+		why = &credentials.Refusal{} // a token is the other way in, and nothing was wrong with one
 	}
 	if all == nil || a.bearer || a.token {
-		all = append(all, said.Challenge(req.site.authority, more...))
+		all = append(all, why.Challenge(req.site.authority, more...))
 	}
 	if rt.asksForBasic(req) {
 		all = append(all, req.site.basic[1])

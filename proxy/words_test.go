@@ -64,7 +64,14 @@ func TestAPersonalTokenThatDoesNotCountIsCalledSo(t *testing.T) {
 // TestAKeyThatDoesNotCountIsAnsweredInItsOwnScheme: a route that takes keys alone never asks for a Bearer.
 func TestAKeyThatDoesNotCountIsAnsweredInItsOwnScheme(t *testing.T) {
 	b := newBearerLab(t, func(c *Config, d *Deps) {
-		d.Keys["scoped"] = keys{"X-Api-Key"}
+		d.Keys["scoped"], d.Keys["people"] = keys{"X-Api-Key"}, keys{"X-Api-Key"}
+		d.Starters["people"] = door{}
+		c.Routes = slices.DeleteFunc(c.Routes, func(rt Route) bool { return rt.Name == "people" })
+		c.Routes = append(c.Routes, Route{
+			Name: "people", Hosts: []origin.Origin{appTest}, Path: "/people", Upstreams: c.Routes[0].Upstreams, Accept: []string{acceptSession, acceptKey},
+			Logins: []string{"staff"}, Credential: "orders",
+		})
+		d.Sources = map[string]Source{"orders": source(func(context.Context, *identity.Identity) (*identity.Credential, error) { return nil, errSubject })}
 		c.Routes = append(c.Routes, Route{
 			Name: "scoped", Hosts: []origin.Origin{appTest}, Path: "/scoped", Upstreams: c.Routes[0].Upstreams, Accept: []string{acceptKey},
 			Allow: []policy.Rule{{Scopes: []string{"backup"}}},
@@ -78,12 +85,14 @@ func TestAKeyThatDoesNotCountIsAnsweredInItsOwnScheme(t *testing.T) {
 		status int
 		want   []string
 	}{
-		"none":              {"/key", nil, 401, []string{`ApiKey realm="app.test", header="X-Api-Key"`}},
-		"a wrong one":       {"/key", []string{"X-Api-Key: key-x"}, 401, []string{`ApiKey realm="app.test", error="invalid_token", ` + says}},
-		"two":               {"/key", []string{"X-Api-Key: key-robot", "X-Api-Key: key-robot"}, 400, []string{`ApiKey realm="app.test", error="invalid_request", error_description="The request proves who is calling in more than one way", header="X-Api-Key"`}},
-		"a scope is missed": {"/scoped", []string{"X-Api-Key: key-robot"}, 403, []string{`ApiKey realm="app.test", error="insufficient_scope", error_description="It takes the scope backup", scope="backup", header="X-Api-Key"`}},
-		"tokens count too":  {"/every", []string{"X-Api-Key: key-x"}, 401, []string{`ApiKey realm="app.test", error="invalid_token", ` + says, bearer}},
-		"beside a key and an Authorization of the application's": {"/key", []string{"X-Api-Key: key-x", bearerLine("bob")}, 401, []string{`ApiKey realm="app.test", error="invalid_token", ` + says}},
+		"none":                                {"/key", nil, 401, []string{`ApiKey realm="app.test", header="X-Api-Key"`}},
+		"a wrong one":                         {"/key", []string{"X-Api-Key: key-x"}, 401, []string{`ApiKey realm="app.test", error="invalid_token", ` + says}},
+		"two":                                 {"/key", []string{"X-Api-Key: key-robot", "X-Api-Key: key-robot"}, 400, []string{`ApiKey realm="app.test", error="invalid_request", error_description="The request proves who is calling in more than one way", header="X-Api-Key"`}},
+		"a scope is missed":                   {"/scoped", []string{"X-Api-Key: key-robot"}, 403, []string{`ApiKey realm="app.test", error="insufficient_scope", error_description="It takes the scope backup", scope="backup", header="X-Api-Key"`}},
+		"tokens count too":                    {"/every", []string{"X-Api-Key: key-x"}, 401, []string{`ApiKey realm="app.test", error="invalid_token", ` + says, bearer}},
+		"two, where sessions count":           {"/people", []string{"X-Api-Key: key-x", "X-Api-Key: key-x"}, 400, []string{`ApiKey realm="app.test", error="invalid_request", error_description="The request proves who is calling in more than one way", header="X-Api-Key"`}},
+		"a session is not at fault as a key":  {"/people", []string{as("alice")}, 401, []string{`Bearer realm="app.test", error="invalid_token", error_description="the provider does not exchange this token any more"`}},
+		"a wrong one beside an Authorization": {"/key", []string{"X-Api-Key: key-x", bearerLine("bob")}, 401, []string{`ApiKey realm="app.test", error="invalid_token", ` + says}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b.both(t, "GET", c.target, c.lines, func(l *lab, a answer) {
@@ -127,7 +136,7 @@ func TestAPersonWhoseTokenIsNotExchangedIsToldToSignInAgain(t *testing.T) {
 				if page := c.lines != nil; !page && (a.code() != codeInvalidToken || a.loginURL() != start+c.back) || page && !strings.Contains(a.body, start+c.back+`"`) {
 					l.Errorf("%s", a.body)
 				}
-				if !strings.Contains(a.body, "Your sign-in is no longer accepted by the identity provider for the application behind this address. Sign in again.") || strings.Contains(a.body, "token that came with") {
+				if !strings.Contains(a.body, "Your sign-in is no longer accepted by the identity provider for the application behind this address. Sign in again.") || strings.Contains(a.body, "token that came with") || strings.Contains(a.body, "Get a new token") {
 					l.Errorf("%s", a.body)
 				}
 			})
