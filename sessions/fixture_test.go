@@ -51,7 +51,7 @@ type plan struct {
 	valid    func(*identity.Identity) bool
 	ended    func(context.Context, *identity.Identity)
 
-	refreshed func(context.Context, *identity.Identity)
+	refreshed func(ctx context.Context, old, now *identity.Identity)
 }
 
 func inCookies(p *plan) { p.config.InCookie = true }

@@ -102,7 +102,7 @@ func (k *Keeper) left(ctx context.Context, e *entry, next *identity.Identity) {
 	}
 	who := e.rec.who
 	if next != nil && who.SID != "" && who.SID == next.SID && who.Key() == next.Key() {
-		k.refreshed(ctx, who)
+		k.refreshed(ctx, who, nil)
 		return
 	}
 	k.ended(ctx, who)

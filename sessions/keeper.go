@@ -28,7 +28,7 @@ type Keeper struct {
 	refresher Refresher
 	valid     func(*identity.Identity) bool
 	ended     func(context.Context, *identity.Identity)
-	refreshed func(context.Context, *identity.Identity)
+	refreshed func(ctx context.Context, old, now *identity.Identity)
 	renewals  renewals
 	locks     locks
 	now       func() time.Time
@@ -97,7 +97,7 @@ func check(c Config, d *Deps) error {
 		d.Ended = func(context.Context, *identity.Identity) {}
 	}
 	if d.Refreshed == nil {
-		d.Refreshed = func(context.Context, *identity.Identity) {}
+		d.Refreshed = func(context.Context, *identity.Identity, *identity.Identity) {}
 	}
 	switch {
 	case c.Idle < time.Second:

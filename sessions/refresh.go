@@ -208,7 +208,7 @@ func (k *Keeper) refresh(ctx context.Context, p presented, e *entry) (_ *entry, 
 	case errors.Is(err, ErrTooLarge):
 		return next, to, nil, err
 	}
-	k.refreshed(ctx, cur.rec.who)
+	k.refreshed(ctx, cur.rec.who, fresh.who)
 	if err == nil {
 		return next, to, nil, nil
 	}
@@ -234,7 +234,7 @@ func (k *Keeper) refused(ctx context.Context, p presented, e *entry, refusal err
 	if _, err := k.home.end(ctx, p); err != nil {
 		k.log.ErrorContext(ctx, "session not ended yet", "session", e.session.ID, "error", err)
 	}
-	k.refreshed(ctx, e.rec.who)
+	k.refreshed(ctx, e.rec.who, nil)
 	k.log.InfoContext(ctx, "session ended: its refresh was refused", "session", e.session.ID, "login", e.rec.who.Login, "error", refusal)
 	return nil, p, nil, refusal
 }

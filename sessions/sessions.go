@@ -63,9 +63,10 @@ type Deps struct {
 
 	// Refreshed is told the identity of before when its session has new tokens, when it has none any more because the
 	// provider refused them, and when a login over it went on with the provider's session, so that Ended is not called:
-	// what was obtained with the old tokens is to be dropped. It must not block, and may be called until Close has
-	// returned. nil = nobody wants to know.
-	Refreshed func(ctx context.Context, old *identity.Identity)
+	// what was obtained with the old tokens is to be dropped. now is who the session is of from now on, with the claims
+	// that came; nil if that session is no more. It must not block, and may be called until Close has returned.
+	// nil = nobody wants to know.
+	Refreshed func(ctx context.Context, old, now *identity.Identity)
 
 	Now func() time.Time // nil = time.Now
 	Log *slog.Logger     // nil = none

@@ -28,7 +28,16 @@ func (l *told) plan(p *plan) {
 			l.all = append(l.all, kind+" "+who.Session+" "+token(who))
 		}
 	}
-	p.ended, p.refreshed = hear("ended"), hear("refreshed")
+	p.ended = hear("ended")
+	p.refreshed = func(ctx context.Context, old, now *identity.Identity) {
+		kind := "refreshed"
+		if now == nil {
+			kind = "over"
+		} else if now.Session == "" || now.Key() != old.Key() || token(now) == token(old) {
+			kind = "refreshed, but not told to whom:"
+		}
+		hear(kind)(ctx, old)
+	}
 }
 
 func (l *told) expect(t *testing.T, want ...string) {
@@ -176,13 +185,13 @@ func TestEveryEndOfTokensIsTold(t *testing.T) {
 		id = expect(t, b.Open(t, app+"/login?who=alice"), 200, "alice")[1]
 		g.provider.failWith(fmt.Errorf("%w: invalid_grant", ErrRefused))
 		expect(t, b.Open(t, app+"/refresh"), 401, "nobody")
-		heard.expect(t, "refreshed "+id+" at-3")
+		heard.expect(t, "over "+id+" at-3")
 		g.provider.failWith(nil)
 
 		g.provider.sid = "one" // ten tabs are ten logins, and one session at the provider
 		id = expect(t, b.Open(t, app+"/login?who=alice"), 200, "alice")[1]
 		expect(t, b.Open(t, app+"/login?who=alice"), 200, "alice")
-		heard.expect(t, "refreshed "+id+" at-4")
+		heard.expect(t, "over "+id+" at-4")
 
 		g.provider.failWith(fmt.Errorf("the provider is down"))
 		b.Open(t, app+"/refresh")

@@ -130,7 +130,7 @@ func (g *graph) signIn(st *state, ring *seal.Ring, log *slog.Logger) (err error)
 	valid := flows.Knows(c.Flows().Logins, g.providers, c.Flows().Users...)
 	if g.keeper, err = sessions.New(c.Sessions(), sessions.Deps{
 		Sessions: st.sessions, Shared: st.shared, Ring: ring, Origins: g.origins, Log: log,
-		Refresh: flows.Refresher(g.providers), Valid: valid, Ended: g.ended, Refreshed: g.credentials.Forget,
+		Refresh: flows.Refresher(g.providers), Valid: valid, Ended: g.ended, Refreshed: g.refreshed,
 	}); err != nil {
 		return configError("sessions", err)
 	}
@@ -155,6 +155,15 @@ func (g *graph) signIn(st *state, ring *seal.Ring, log *slog.Logger) (err error)
 func (g *graph) ended(ctx context.Context, who *identity.Identity) {
 	g.revoker.Revoke(ctx, who)
 	g.credentials.Forget(ctx, who)
+}
+
+// refreshed is told whose tokens are new, and who they are now. What the provider has taken away from them counts for their
+// personal tokens, too.
+func (g *graph) refreshed(ctx context.Context, old, now *identity.Identity) {
+	g.credentials.Forget(ctx, old)
+	if now != nil {
+		g.signedIn(ctx, now)
+	}
 }
 
 // signedIn is told who has just signed in.

@@ -337,3 +337,21 @@ func TestOnlyThePageOfTokensIsALoginsTargetBelowThePrefix(t *testing.T) {
 		}
 	}
 }
+
+func TestAGroupThatWasTakenAwayIsGoneFromTokensWithTheNextRefresh(t *testing.T) {
+	s, _ := forTokens(t)
+	b := s.browser()
+	token := s.makesToken(s.signedIn(b, "/oauth2/tokens", "alice", "wonderland-9"), map[string]string{"name": "laptop"})
+	narrow := func() int {
+		status, _, _ := s.tool("GET", "/narrow/x", "Authorization", "Bearer "+token)
+		return status
+	}
+	if status := narrow(); status != http.StatusOK {
+		t.Fatalf("before: %d\n%s", status, s.log)
+	}
+	s.idp.Misbehave(idp.Claim("groups", []string{}).Always())
+	if page := b.Fetch(t, "", http.MethodPost, s.origin+"/oauth2/session/refresh", nil); page.Status != http.StatusOK {
+		t.Fatalf("refresh: %d %s\n%s", page.Status, page.Body, s.log)
+	}
+	deadlineLoop(t, func() bool { return narrow() == http.StatusForbidden }) // it is written in the background
+}
