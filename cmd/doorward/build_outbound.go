@@ -11,6 +11,7 @@ import (
 	"github.com/doorward/doorward/flows/bearer"
 	"github.com/doorward/doorward/flows/tokenapi"
 	"github.com/doorward/doorward/internal/config"
+	"github.com/doorward/doorward/internal/origin"
 )
 
 // tokenAPI is for applications that want a token itself. It exchanges and inspects what routes and egresses would take.
@@ -50,7 +51,10 @@ func selfAuthorities(address string) []string {
 	}
 	var list []string
 	for _, h := range hosts {
-		list = append(list, net.JoinHostPort(h, port))
+		at := net.JoinHostPort(h, port)
+		if _, err := origin.Parse("http://" + at); err == nil { // a machine may have a name that no URL can hold
+			list = append(list, at)
+		}
 	}
 	return list
 }
