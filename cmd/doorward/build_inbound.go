@@ -5,11 +5,24 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/doorward/doorward/flows"
+	"github.com/doorward/doorward/flows/credential"
 	"github.com/doorward/doorward/internal/config"
 	"github.com/doorward/doorward/internal/credentials"
 	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/seal"
 	"github.com/doorward/doorward/proxy"
+	"github.com/doorward/doorward/sessions"
+)
+
+// What the proxy asks for only if it is there. Without one of these a caller's own value could pass for a credential, or a
+// person would be sent away who could go on; so that it is there is not left to chance.
+var (
+	_ interface {
+		Place() (header, cookie string)
+	} = (*credential.Source)(nil)
+	_ proxy.Renewer = (*sessions.Keeper)(nil)
+	_ proxy.StepUp  = (*flows.Starter)(nil)
 )
 
 // inbound makes the public side: own endpoints and routes.
