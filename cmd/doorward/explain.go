@@ -164,9 +164,9 @@ func (g *graph) vouching(claims []byte) (*provider.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--as: %w", err)
 	}
-	for _, p := range g.providers {
-		if p.Issuer() == issuer || issuer == "" && len(g.providers) == 1 {
-			return p, nil
+	for _, pc := range g.config.Providers() { // in order: two may be clients of one issuer
+		if pc.Issuer == issuer || issuer == "" && len(g.providers) == 1 {
+			return g.providers[pc.Name], nil
 		}
 	}
 	if issuer == "" {
