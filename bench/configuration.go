@@ -56,6 +56,8 @@ func (s *stage) machines() (listen, tables string) {
 	switch {
 	case s.options.crowd > 0:
 		return s.egressListener(), s.exchangeTables() + s.credentialsTables() + fmt.Sprintf("concurrent = %d\n", s.options.crowd)
+	case s.options.stream != "":
+		return "", s.streamTables()
 	case s.options.compare == compareBearer:
 		return "", s.fill(`
 [[route]]

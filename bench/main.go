@@ -25,6 +25,8 @@ type options struct {
 	crowd       int
 	memory      bool
 	identities  int
+	stream      string // size of the bodies
+	streamAt    string // who takes them
 }
 
 func main() {
@@ -44,6 +46,7 @@ func main() {
 	flag.IntVar(&o.crowd, "crowd", 0, "measure nothing: send so many requests at once for which a token is missing, and count the calls at the provider (1000)")
 	flag.BoolVar(&o.memory, "memory", false, "measure what exchanged tokens take on the heap, instead of processor time")
 	flag.IntVar(&o.identities, "identities", 100_000, "with -memory: whose tokens, for 3 audiences each")
+	flag.StringVar(&o.stream, "stream", "", "measure nothing else: send a body of so many bytes each way (10GiB), and tell the gateway's peak memory")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -59,6 +62,8 @@ func run(ctx context.Context, o options) error {
 		return measureMemory(ctx, os.Stdout, o.identities)
 	case o.crowd > 0:
 		return runCrowd(ctx, o)
+	case o.stream != "":
+		return runStream(ctx, o)
 	}
 	return compare(ctx, o)
 }

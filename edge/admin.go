@@ -13,11 +13,15 @@ type Check struct {
 	Name  string `json:"name"`
 	OK    bool   `json:"ok"`
 	Error string `json:"error,omitempty"`
+	// Advisory checks tell and do not count: with one upstream down, all other routes still work, and so
+	// does the rest of that one.
+	Advisory bool `json:"advisory,omitempty"`
 }
 
 // Health answers the admin listener's questions.
 type Health struct {
 	Checks   func(ctx context.Context) []Check
+	Metrics  http.Handler // serves /metrics; nil = there is none
 	draining atomic.Bool
 }
 
@@ -26,8 +30,9 @@ func (h *Health) Drain() { h.draining.Store(true) }
 
 // Handler serves the admin listener:
 //
-//	/livez   200 as long as the process can answer at all
-//	/readyz  200 if requests can be served, else 503, with the reasons as JSON
+//	/livez    200 as long as the process can answer at all
+//	/readyz   200 if requests can be served, else 503, with the reasons as JSON
+//	/metrics  for Prometheus
 //
 // A request that comes out of a web page is refused whatever it asks: a browser on this
 // machine must not become a bridge for a foreign site (attack P194).
@@ -37,6 +42,9 @@ func (h *Health) Handler() http.Handler {
 		answer(w, http.StatusOK, map[string]any{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", h.readyz)
+	if h.Metrics != nil {
+		mux.Handle("GET /metrics", h.Metrics)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -55,7 +63,7 @@ func (h *Health) readyz(w http.ResponseWriter, r *http.Request) {
 	}
 	checks := h.Checks(r.Context())
 	for _, c := range checks {
-		if !c.OK {
+		if !c.OK && !c.Advisory {
 			answer(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready", "checks": checks})
 			return
 		}

@@ -20,12 +20,28 @@ const (
 	maxHeaderBytes    = 64 << 10
 )
 
+// Limits on an HTTP/2 connection (P055). What a client can make us do without reading what we answer, or by resetting what
+// it asked for, is bounded by net/http itself: header blocks by maxHeaderBytes, handlers that run by maxStreams, queued
+// answers to PING and SETTINGS by a number, and each ends the connection when it is exceeded.
+//
+// A ping finds out whether a silent peer is still there. Its answer may take minutes where the line is slow: the ping stands
+// behind all that is on its way already, which at 1 KB/s is a minute for each 64 KB.
+const (
+	maxStreams  = 250
+	pingAfter   = time.Minute
+	pingWait    = 5 * time.Minute // as long nothing may be taken by a peer for which something waits
+	maxFrame    = 64 << 10        // bytes, of one that we read
+	headerTable = 4 << 10         // bytes; what RFC 7541 has without a word
+)
+
 // Config says where to listen.
 type Config struct {
-	HTTP   string        // "host:port" or "unix:/path"
-	Admin  string        // the same; "" = off
-	Egress string        // the same
-	Drain  time.Duration // how long requests in flight may take at shutdown; 0 = 30 s
+	HTTP   string // "host:port" or "unix:/path"
+	Admin  string // the same; "" = off
+	Egress string // the same
+	// ExtAuthz is the same, and speaks HTTP/2 without TLS: gRPC.
+	ExtAuthz string
+	Drain    time.Duration // how long requests in flight may take at shutdown; 0 = 30 s
 }
 
 // Deps are the handlers behind the listeners.
@@ -33,7 +49,9 @@ type Deps struct {
 	Public http.Handler
 	Admin  http.Handler
 	Egress http.Handler // nil = off
-	Log    *slog.Logger
+
+	ExtAuthz http.Handler // nil = off
+	Log      *slog.Logger
 }
 
 // Server holds the listeners of one process.
@@ -58,14 +76,30 @@ func New(c Config, d Deps) (*Server, error) {
 		c.Drain = 30 * time.Second
 	}
 	s := &Server{config: c, log: d.Log}
-	s.add("http", c.HTTP, d.Public)
+	s.add(public, c.HTTP, d.Public)
 	if c.Egress != "" && d.Egress != nil {
 		s.add("egress", c.Egress, d.Egress)
+	}
+	if c.ExtAuthz != "" && d.ExtAuthz != nil {
+		s.addHTTP2("ext_authz", c.ExtAuthz, d.ExtAuthz)
 	}
 	if c.Admin != "" && d.Admin != nil {
 		s.add("admin", c.Admin, d.Admin)
 	}
 	return s, nil
+}
+
+// public is the name of the listener that the world speaks to.
+const public = "http"
+
+// protocols are those of a listener. The public one speaks HTTP/2 without TLS to whoever begins with it, which gRPC clients
+// and load balancers do ("prior knowledge", RFC 9113 §3.3), and never by Upgrade, which carried requests past proxies in
+// front (P049).
+func protocols(plural bool) *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	p.SetUnencryptedHTTP2(plural)
+	return p
 }
 
 func (s *Server) add(name, address string, h http.Handler) {
@@ -77,7 +111,20 @@ func (s *Server) add(name, address string, h http.Handler) {
 		// "OPTIONS *" is answered by the handler too: net/http would answer for any host.
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     slog.NewLogLogger(quiet{s.log.Handler()}, slog.LevelDebug),
+		Protocols:                    protocols(name == public),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, MaxReadFrameSize: maxFrame, MaxDecoderHeaderTableSize: headerTable,
+			SendPingTimeout: pingAfter, PingTimeout: pingWait, WriteByteTimeout: pingWait,
+		},
 	}})
+}
+
+// addHTTP2 adds a listener for HTTP/2 alone, by prior knowledge (RFC 9113 §3.3).
+func (s *Server) addHTTP2(name, address string, h http.Handler) {
+	s.add(name, address, h)
+	last := s.servers[len(s.servers)-1]
+	last.server.Protocols = new(http.Protocols)
+	last.server.Protocols.SetUnencryptedHTTP2(true)
 }
 
 // Listen opens every listener, so that a port in use is told before anything else
@@ -93,7 +140,7 @@ func (s *Server) Listen(ctx context.Context) error {
 	return nil
 }
 
-// Address returns where the listener of this name ("http", "admin", "egress") is reached, or nil.
+// Address returns where the listener of this name ("http", "admin", "egress", "ext_authz") is reached, or nil.
 func (s *Server) Address(name string) net.Addr {
 	for _, l := range s.servers {
 		if l.name == name && l.listener != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/pages"
 	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/telemetry"
 )
 
 // Approver asks people by a CIBA login whether a single request of theirs may pass. The login serves for the
@@ -196,6 +197,7 @@ func (a *Approver) Spend(ctx context.Context, id string) (bool, error) {
 	})
 	if spent {
 		a.f.deps.Log.InfoContext(ctx, "an approved request is sent", "login", a.l.name, "provider", a.l.provider)
+		a.tell(ctx, telemetry.OK, "sent", nil)
 		a.leaveTurn(ctx, rec)
 		a.dropHeld(context.WithoutCancel(ctx), rec)
 	}
@@ -266,6 +268,7 @@ func (a *Approver) agreed(ctx context.Context, rec *approvalRecord, who *identit
 		return approval.Denied, nil, nil
 	}
 	a.f.deps.Log.InfoContext(ctx, "a request was approved", "login", a.l.name, "provider", a.l.provider)
+	a.tell(ctx, telemetry.OK, "approved", got)
 	return approval.Approved, nil, nil
 }
 
@@ -295,6 +298,7 @@ func (a *Approver) note(ctx context.Context, rec *approvalRecord, change func(*a
 		a.leaveTurn(ctx, rec)
 	}
 	if done && now.Denied {
+		a.tell(ctx, telemetry.Denied, "denied", nil)
 		a.dropHeld(ctx, rec)
 	}
 	return err

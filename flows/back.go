@@ -16,7 +16,7 @@ const (
 	asciiDel   = 0x7f
 )
 
-var errTarget = errors.New("not a path of a single leading slash without dot segments, empty segments, encoded slashes or control characters")
+var errTarget = errors.New("not a path of a single leading slash without dot segments, empty segments, misplaced encoded slashes or control characters")
 
 // target is the one judge of where a browser may be sent after a login or a logout
 // (S13, AUT-6). rd is a path on here, or an absolute URL whose origin is exactly one of
@@ -46,13 +46,13 @@ func (f *Flows) judge(here origin.Origin, rd string) (to string, ok bool) {
 	return there.String() + path, true
 }
 
-// ownPath reports whether a checked target lies under the prefix or is a callback, however it is encoded; the page
-// of personal tokens does not count.
+// ownPath reports whether a checked target lies under the prefix or is a callback, however it is encoded; pages
+// that one signs in for do not count.
 func (f *Flows) ownPath(target string) bool {
 	path, _, _ := strings.Cut(target, "?")
 	path, _, _ = strings.Cut(path, "#")
 	decoded, err := url.PathUnescape(path)
-	if err == nil && decoded == f.prefix+"/tokens" { // a page that people sign in to see
+	if err == nil && (decoded == f.prefix+"/tokens" || path == f.prefix+signedInPath || f.keptForm(path)) { // pages that people sign in to see
 		return false
 	}
 	if err != nil || decoded == f.prefix || strings.HasPrefix(decoded, f.prefix+"/") {
@@ -124,12 +124,14 @@ func encode(s string) (string, error) {
 }
 
 // checkPath accepts a path with one leading slash that means the same to every reader:
-// no empty and no dot segments, no encoded slash, backslash or control character (S1, P067).
+// no empty and no dot segments, no encoded backslash or control character (S1, P067). An encoded
+// slash is one for routes that take it; so that it leads nowhere else, the path must mean
+// nothing new to a reader who takes it for a plain one.
 func checkPath(p string) error {
-	if !strings.HasPrefix(p, "/") {
+	if !strings.HasPrefix(p, "/") || strings.HasSuffix(strings.ToUpper(p), "%2F") {
 		return errTarget
 	}
-	segments := strings.Split(p[1:], "/")
+	segments := strings.Split(strings.NewReplacer("%2F", "/", "%2f", "/").Replace(p[1:]), "/")
 	for i, segment := range segments {
 		decoded, err := url.PathUnescape(segment)
 		if err != nil || decoded == "." || decoded == ".." || decoded == "" && i < len(segments)-1 {

@@ -45,6 +45,7 @@ func TestTargetKeepsWhatIsOurs(t *testing.T) {
 		"/a/":                                "/a/",
 		"/caf\u00e9?q=\u00fc":                "/caf%C3%A9?q=%C3%BC",
 		"/a%20b":                             "/a%20b",
+		"/group%2Fproject/x%2fy":             "/group%2Fproject/x%2fy", // encoded = ["slash"]
 		"/@evil.test":                        "/@evil.test",
 		"/a:b":                               "/a:b",
 		"/oauth2x":                           "/oauth2x",
@@ -86,6 +87,9 @@ func TestTargetRefuses(t *testing.T) {
 		"S13 dot segments and own endpoints": {
 			"/../x", "/a/../../x", "/a/./b", "/%2e%2e/x", "/a/%2E", "/oauth2", "/oauth2/", "/oauth2/sign_out?rd=/x", "/%6fauth2/sign_out", "/oauth2/start#x", "https://wiki.test/oauth2/sign_out",
 			"/old/callback?code=x", "/oauth2/tokens/", "/oauth2/tokens/revoke", "/oauth2/tokensx/../start", "/oauth2/tokens%2f", "/oauth2/Tokens",
+		},
+		"P006 encoded slashes that mean something else": {
+			"/a%2f..%2fb", "/..%2fx", "/a%2f..", "/a%2f%2fb", "/%2f", "/a/%2fb", "/a%2f/b", "/a%2f", "/a%2F?x", "/a%2f%2e%2e/b", "/oauth2%2fsign_out", "/%6fauth2%2fstart", "/old%2fcallback", "https://wiki.test/oauth2%2fsign_out",
 		},
 		"garbage": {"", "x", "?", "#", "/%", "/%zz", "/" + strings.Repeat("a", maxBack), "/" + strings.Repeat("\u00fc", maxBack/3), "https://", "https://[::1", "https://[::1]/", "//"},
 	} {

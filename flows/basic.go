@@ -134,6 +134,9 @@ func (b *Basic) Authenticate(w http.ResponseWriter, r *http.Request) (*identity.
 		return s.Who, true, nil
 	}
 	who, err := b.prove(r, name, telemetry.From(w).Client)
+	if who != nil && err == nil {
+		b.flows.tellLogin(w, r, who, "")
+	}
 	return who, who != nil, err
 }
 
@@ -142,25 +145,35 @@ func (b *Basic) Authenticate(w http.ResponseWriter, r *http.Request) (*identity.
 // so. While it cannot be tried the stream goes on, for streamGrace at most: nobody who knows only an old
 // password keeps a stream by keeping the provider from being asked.
 func (b *Basic) Alive(r *http.Request, who *identity.Identity) (bool, error) {
+	now, err := b.Current(r, who)
+	return now != nil, err
+}
+
+// Current is Alive for who wants to know also what the last proof or refresh has made of who; nil = they would not be let in
+// any more.
+func (b *Basic) Current(r *http.Request, who *identity.Identity) (*identity.Identity, error) {
 	name, ok := b.name(r)
 	if !ok || !b.judge.current() {
-		return false, nil
+		return nil, nil
 	}
 	s, err := b.kept.Load(r, sessions.Seed(name))
 	if s == nil || err != nil {
-		return false, err
+		return nil, err
 	}
-	if !b.old(s) {
-		return s.Who.Key() == who.Key(), nil
+	now := s.Who
+	if b.old(s) {
+		now, err = b.prove(r, name, "")
+		switch {
+		case err != nil && (saysNo(err) || b.age(s) >= proofLife+streamGrace):
+			return nil, nil
+		case err != nil:
+			return nil, err
+		}
 	}
-	now, err := b.prove(r, name, "")
-	switch {
-	case err != nil && (saysNo(err) || b.age(s) >= proofLife+streamGrace):
-		return false, nil
-	case err != nil:
-		return false, err
+	if now.Key() != who.Key() {
+		return nil, nil
 	}
-	return now.Key() == who.Key(), nil
+	return now, nil
 }
 
 // fromElsewhere reports whether a browser says that a page of another site has made it ask.

@@ -118,6 +118,9 @@ func providerFailure(e *provider.Error, err error) *pages.Error {
 	default:
 		p.Code = codeProviderBad
 	}
+	if e.Groups {
+		p.Detail = "The identity provider does not tell which groups you are in, and without them nobody is let in."
+	}
 	return p
 }
 

@@ -39,6 +39,7 @@ func (f *Flows) establish(w http.ResponseWriter, r *http.Request, a *attempt, wh
 		f.deps.SignedIn(r.Context(), who)
 	}
 	telemetry.From(w).Subject = who.Subject
+	f.tellLogin(w, r, who, session.ID)
 	f.deps.Log.InfoContext(r.Context(), "signed in", "login", a.login, "provider", a.provider, "session", session.ID, "host", a.here.Authority())
 	return f.target(a.here, a.back), nil
 }

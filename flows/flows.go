@@ -16,6 +16,7 @@ import (
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
 	"github.com/doorward/doorward/internal/seal"
+	"github.com/doorward/doorward/internal/telemetry"
 	"github.com/doorward/doorward/sessions"
 	"github.com/doorward/doorward/sessions/store"
 )
@@ -68,7 +69,7 @@ type Callback struct {
 	Host origin.Origin // provider.X.callback_host: one registered URI for all hosts; must be in Deps.Origins
 }
 
-// Deps are what flows are built on. All but Now, Log, Offers and SignedIn are needed.
+// Deps are what flows are built on. All but Now, Log, Offers, SignedIn and Signals are needed.
 type Deps struct {
 	Providers map[string]*provider.Client
 	Sessions  *sessions.Keeper
@@ -87,6 +88,8 @@ type Deps struct {
 	// SignedIn is told who has just signed in, by whatever flow, before the answer is written. It must be quick. nil =
 	// nobody wants to know.
 	SignedIn func(ctx context.Context, who *identity.Identity)
+
+	Signals *telemetry.Signals // is told who signs in and out, and who fails to; nil = nobody is
 }
 
 // Flows are all configured logins, logout, and their own endpoints.
@@ -113,6 +116,7 @@ type Flows struct {
 // login is one configured login, ready to act.
 type login struct {
 	name, label, provider string
+	kind                  string // its flow, as configured
 	client                *provider.Client
 	flow                  flow          // of those that go through the provider's pages; else nil
 	front                 *frontChannel // flow, if it is one
@@ -200,7 +204,7 @@ func (f *Flows) addLogins(logins []Login) error {
 
 func newLogin(client *provider.Client, l Login) (*login, error) {
 	made := &login{
-		name: l.Name, label: cmp.Or(l.Label, l.Name), provider: l.Provider, client: client, pass: l.PassParams,
+		name: l.Name, label: cmp.Or(l.Label, l.Name), provider: l.Provider, kind: l.Flow, client: client, pass: l.PassParams,
 		optIn: l.Flow != "authorization_code" && l.Flow != "hybrid", basicOnly: l.Flow == "password" && !l.Form,
 	}
 	return made, made.setFlow(l)
@@ -222,7 +226,7 @@ func CheckLogin(client *provider.Client, l Login) error {
 // Mount registers the own endpoints on mux under the prefix, each with its exact path.
 func (f *Flows) Mount(mux *http.ServeMux) {
 	for _, e := range f.endpoints() {
-		mux.Handle(e.path, f.deps.Pages.Handle(e.serve))
+		mux.Handle(e.path, f.tellFailures(e, f.deps.Pages.Handle(e.serve)))
 	}
 	mux.Handle(f.prefix+"/static", f.static())
 	mux.Handle(f.prefix+"/static/", f.static())
@@ -265,6 +269,7 @@ func (f *Flows) endpoints() []endpoint {
 		own(signedOutPath, get, f.signedOut),
 		own("/userinfo", get, f.userinfo),
 		own("/session", get, f.session),
+		own(signedInPath, get, f.signedInPage),
 		own("/session/refresh", post, f.sessionRefresh),
 	}
 	all = append(all, f.wonderwall()...)

@@ -128,11 +128,11 @@ func (c *frontChannel) complete(back answer) error {
 }
 
 // byBrowser makes a failure of what came through the browser the browser's: anybody can have put it
-// there, so it is no fault of the provider (400 and not 502). What userinfo answers to an access token that the
+// there, so it is no fault of the provider (400 and not 502). What userinfo, or who knows the groups, answers to an access token that the
 // ID token vouches for came from nobody else.
 func byBrowser(err error) error {
 	var e *provider.Error
-	if errors.As(err, &e) && e.Kind == provider.Misbehaved && e.Code != "userinfo_refused" && e.Code != "userinfo_subject" {
+	if errors.As(err, &e) && e.Kind == provider.Misbehaved && !e.Groups && e.Code != "userinfo_refused" && e.Code != "userinfo_subject" {
 		return &provider.Error{Kind: e.Kind, Code: codeBadAnswer, Detail: e.Code, Err: err}
 	}
 	return err

@@ -132,8 +132,18 @@ func (k *Keys) Authenticate(w http.ResponseWriter, r *http.Request) (*identity.I
 // Alive reports whether who would still be let in with the key that r carries. Once the configuration was replaced nobody
 // is: it may have been for this key's sake (P180). Whoever has one that counts comes again.
 func (k *Keys) Alive(r *http.Request, who *identity.Identity) (bool, error) {
+	now, err := k.Current(r, who)
+	return now != nil, err
+}
+
+// Current is Alive for who wants to know also what the configuration says of who by now; nil = their key does not count any
+// more.
+func (k *Keys) Current(r *http.Request, who *identity.Identity) (*identity.Identity, error) {
 	key := k.find(r)
-	return !k.flows.deps.Sessions.Closed() && key != nil && key.who.Key() == who.Key() && !key.expired(k.flows.deps.Now()), nil
+	if k.flows.deps.Sessions.Closed() || key == nil || key.who.Key() != who.Key() || key.expired(k.flows.deps.Now()) {
+		return nil, nil
+	}
+	return key.who, nil
 }
 
 // find returns the key that r carries, nil if it is none.

@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"cmp"
 	"net/netip"
 	"sync"
 	"time"
@@ -13,6 +14,9 @@ const maxShare = 4 << 20
 
 // shares counts what addresses have parked. It is of one replica; the store's own bound is of all.
 type shares struct {
+	period time.Duration // that is counted; 0 = parkedLife
+	most   int           // bytes; 0 = maxShare
+
 	mu    sync.Mutex
 	began time.Time // of the period that is counted
 	used  map[netip.Prefix]int
@@ -26,9 +30,9 @@ func (s *shares) take(now time.Time, from netip.Prefix, n int) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now.Sub(s.began) >= parkedLife || now.Before(s.began) || len(s.used) >= maxAddresses {
+	if now.Sub(s.began) >= cmp.Or(s.period, parkedLife) || now.Before(s.began) || len(s.used) >= maxAddresses {
 		s.began, s.used = now, make(map[netip.Prefix]int)
 	}
 	s.used[from] += n
-	return s.used[from] <= maxShare
+	return s.used[from] <= cmp.Or(s.most, maxShare)
 }

@@ -60,6 +60,23 @@ func (f *Flows) sessionRefresh(w http.ResponseWriter, r *http.Request, here orig
 	return nil
 }
 
+// signedInPath is where a login ends that a page of an application began in a window of its own (static/session.js).
+const signedInPath = "/signed_in"
+
+// signedInPage is GET …/signed_in. It says so to who has a session only: whatever a login was begun for, an application that is
+// told goes on at once.
+func (f *Flows) signedInPage(w http.ResponseWriter, r *http.Request, here origin.Origin) error {
+	session, err := f.deps.Sessions.Load(r)
+	switch {
+	case err != nil:
+		return f.sessionError(err)
+	case session == nil:
+		return f.loginRequired(here, f.prefix+signedInPath, nil)
+	}
+	f.deps.Pages.SignedIn(w, r)
+	return nil
+}
+
 // current returns the session of r, or the error that says there is none.
 func (f *Flows) current(r *http.Request, here origin.Origin) (*sessions.Session, error) {
 	session, err := f.deps.Sessions.Load(r)

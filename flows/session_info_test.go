@@ -180,7 +180,7 @@ func TestEndpointsMatchExactly(t *testing.T) {
 	slices.Sort(paths)
 	want := []string{
 		"/oauth2/callback", "/oauth2/login", "/oauth2/logout", "/oauth2/logout/callback", "/oauth2/logout/local", "/oauth2/ping",
-		"/oauth2/session", "/oauth2/session/refresh", "/oauth2/sign_in", "/oauth2/sign_out", "/oauth2/start", "/oauth2/userinfo",
+		"/oauth2/session", "/oauth2/session/refresh", "/oauth2/sign_in", "/oauth2/sign_out", "/oauth2/signed_in", "/oauth2/start", "/oauth2/userinfo",
 	}
 	if !slices.Equal(paths, want) {
 		t.Errorf("%q", paths)

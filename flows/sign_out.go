@@ -9,6 +9,7 @@ import (
 	"github.com/doorward/doorward/flows/provider"
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
+	"github.com/doorward/doorward/internal/telemetry"
 	"github.com/doorward/doorward/sessions"
 )
 
@@ -66,6 +67,7 @@ func (f *Flows) endSession(w http.ResponseWriter, r *http.Request, here origin.O
 	if session != nil {
 		f.deps.Log.InfoContext(r.Context(), "signed out", "session", session.ID, "login", session.Who.Login,
 			"provider", session.Who.Provider, "host", here.Authority())
+		f.deps.Signals.Tell(w, r, telemetry.Event{Name: telemetry.EventLogout, Outcome: telemetry.OK, Reason: "user", Who: session.Who, Session: session.ID})
 	}
 	return session, nil
 }

@@ -252,6 +252,9 @@ func (f *Flows) noteOutcome(ctx context.Context, w *waiting, o outcome) {
 	case w.Status == waitFailed:
 		f.deps.Log.WarnContext(ctx, "waiting ended", append(attrs, "status", w.Status, "code", w.Code, "error", o.err)...)
 	}
+	if w.Status != waitPending && w.Status != waitReady && w.Status != waitUsed {
+		f.tellWaiting(ctx, l, w)
+	}
 	f.released(ctx, w)
 }
 

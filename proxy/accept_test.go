@@ -306,7 +306,7 @@ func TestP027ATicketNeverGoesUpstream(t *testing.T) {
 func TestP180AStreamOfATicketEndsWithItsSession(t *testing.T) {
 	cookie := &fate{}
 	cookie.gone.Store(true) // what the cookie's keeper says is of no matter
-	a := newAcceptance(t, func(_ *Config, d *Deps) { d.Streams = cookie })
+	a := newAcceptance(t, func(_ *Config, d *Deps) { d.Streams, d.vigil = cookie, impatience })
 	begun, ended := make(chan struct{}), make(chan struct{})
 	a.e.streams(func(w http.ResponseWriter, r *http.Request) {
 		defer close(ended)
@@ -318,10 +318,10 @@ func TestP180AStreamOfATicketEndsWithItsSession(t *testing.T) {
 	c := a.write(request("GET", "/x?stream", authorization("Bearer dw1.alice"), "Connection: keep-alive"))
 	<-begun
 	began := time.Now()
-	time.AfterFunc(2*vigilEvery, func() { a.tickets.gone.Store(true) })
+	time.AfterFunc(4*impatience, func() { a.tickets.gone.Store(true) })
 	_ = readToEnd(c)
 	within(t, ended, "E to see the end")
-	if lasted := time.Since(began); lasted < 2*vigilEvery-100*time.Millisecond {
+	if lasted := time.Since(began); lasted < 4*impatience {
 		t.Errorf("it ended after %s, when its session was still there", lasted)
 	}
 }

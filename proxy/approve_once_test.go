@@ -159,14 +159,16 @@ func TestAnApprovedRequestTakesNoWayOnWhichItIsRepeated(t *testing.T) {
 	u.EnableHTTP2 = true
 	u.StartTLS()
 	t.Cleanup(u.Close)
-	way := newOnce(nil)
+	way := testSettings().once()
 	way.TLSClientConfig = &tls.Config{RootCAs: u.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
 	l := payLabFor(t, must(url.Parse(u.URL)))
-	l.g.proxy.once = way
-	l.g.proxy.transport = roundTrip(func(*http.Request) (*http.Response, error) {
+	only := roundTrip(func(*http.Request) (*http.Response, error) {
 		t.Error("it went the ordinary way")
 		return nil, io.EOF
 	})
+	for _, made := range l.g.proxy.lanes.made {
+		made.transport, made.once = only, way
+	}
 	for _, method := range []string{"GET", "DELETE"} {
 		name := l.begin(method, "/read?id=1", "", as("alice"), "Idempotency-Key: 1")
 		l.reading.answer(approval.Approved)

@@ -227,7 +227,7 @@ func TestWhoMayNotGoThereAnyMoreFindsNoApprovalOfTheirs(t *testing.T) {
 	l.pay.answer(approval.Approved)
 	for rt := range l.g.approvals.routes { // as after a reload
 		if rt.name == "pay" {
-			rt.policy = must(policy.New([]policy.Rule{{Groups: []string{"nobody"}}}))
+			rt.policy = must(policy.New(policy.Config{Allow: []policy.Rule{{Groups: []string{"nobody"}}}}))
 		}
 	}
 	if s := l.pollStatus(name, as("alice")); s != "404 "+codeAttemptUnknown {

@@ -76,7 +76,7 @@ func TestP203GroupsAreWholeNames(t *testing.T) {
 		l.maySee(t, name, false)
 	}
 	l.maySee(t, "member", true)
-	if _, err := policy.New([]policy.Rule{{Groups: []string{"admin", ""}}}); err == nil {
+	if _, err := policy.New(policy.Config{Allow: []policy.Rule{{Groups: []string{"admin", ""}}}}); err == nil {
 		t.Error("an empty group is accepted in the configuration")
 	}
 }
@@ -116,7 +116,7 @@ func TestP207WhatNobodyAllowsIsRefused(t *testing.T) {
 	}
 	f := &forwarder{}
 	for _, o := range []Outcome{Deny, Unavailable, Login, Outcome(99), Outcome(-1)} {
-		if err := f.forward(nil, nil, nil, Decision{Outcome: o}, nil, permit{}); err == nil {
+		if err := f.forward(nil, nil, nil, Decision{Outcome: o}, nil, nil, permit{}); err == nil {
 			t.Errorf("%s is forwarded", o)
 		}
 	}

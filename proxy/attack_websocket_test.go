@@ -168,7 +168,7 @@ func TestP181WebSocketsAndRequestsToAnUpstreamWithABadCertificate(t *testing.T) 
 		}
 	})
 	t.Run("known authority", func(t *testing.T) {
-		transport := newTransport(nil)
+		transport := testSettings().transport()
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots}
 		l := newLab(t, upstreamIs(transport))
 		c := l.write(socketRequest("/socket", as("alice"), "Origin: https://app.test"))

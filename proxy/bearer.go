@@ -22,7 +22,7 @@ func (c *callers) check(req *CanonicalRequest, found caller, token string) (call
 	if token == "" {
 		p.Token, p.Scheme = inAuthorization(req.in.Header[headerAuthorization][0])
 	}
-	found.scheme, found.by = p.Scheme, bearerStreams{c.bearer}
+	found.scheme = p.Scheme
 	who, err := c.bearer.Check(req.in.Context(), p)
 	if err == nil {
 		found.who = who
@@ -44,6 +44,17 @@ type bearerStreams struct{ bearer Bearer }
 
 func (b bearerStreams) Alive(r *http.Request, who *identity.Identity) (bool, error) {
 	return b.bearer.Alive(r.Context(), who)
+}
+
+// Current tells what a provider says of an opaque token by now.
+func (b bearerStreams) Current(r *http.Request, who *identity.Identity) (*identity.Identity, error) {
+	if p, ok := b.bearer.(BearerPresent); ok {
+		return p.Current(r.Context(), who)
+	}
+	if alive, err := b.bearer.Alive(r.Context(), who); !alive || err != nil {
+		return nil, err
+	}
+	return who, nil
 }
 
 // tokenInQuery reports whether a query holds an access token, as RFC 6750 §2.3 once allowed. It is in logs, histories and

@@ -9,40 +9,117 @@ import (
 )
 
 // bodyWait bounds the time in which the body of a request may arrive that goes to no
-// upstream: a form for an own endpoint, what net/http reads of an upload after a refusal to
-// keep the connection (P053, P056), and what is left of one that an upstream has answered
-// early. What is forwarded takes as long as it takes (R10).
+// upstream: a form for an own endpoint, for instance (P053, P056). What is forwarded takes as
+// long as it takes (R10).
 const bodyWait = 30 * time.Second
 
-// holdBody sets that bound. Requests without a body, and writers without deadlines (tests
-// over memory), have none.
-func holdBody(w http.ResponseWriter, r *http.Request) {
-	if r.ContentLength != 0 {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWait))
+// How much of a body that nobody wants is waited for. With what has come at once the connection can be used again: a
+// client that is refused often need not connect each time. For the rest, it is closed; but not before the client had the
+// time to read the answer, which a reset would take from it (RFC 9112 §9.6).
+const (
+	smallBody  = 64 << 10 // bytes
+	atOnce     = 20 * time.Millisecond
+	lingerWait = 5 * time.Second
+)
+
+// holdBody sets that bound, until [admitBody] lifts it. Requests without a body have none. Whatever is answered before a
+// body of HTTP/1.1 has ended closes the connection: net/http would hold the answer back until it had read on, for a client
+// that may never send what it announced (P056, P057).
+func holdBody(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
+	if r.ContentLength == 0 {
+		return w, r
 	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWait))
+	if r.ProtoMajor != 1 {
+		return w, r
+	}
+	in := *r
+	h := &unread{ResponseWriter: w, body: &body{ReadCloser: r.Body}, small: r.ContentLength > 0 && r.ContentLength <= smallBody && r.Header["Expect"] == nil}
+	in.Body = h.body
+	return h, &in
 }
 
-// admitBody lifts it for a request that may pass.
+// admitBody lifts the bound for a request that may pass.
 func admitBody(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	}
 }
 
+// leaveBody says that nobody will read on: net/http only does, to spare the client a reset.
+func leaveBody(w http.ResponseWriter) {
+	if u, ok := w.(*unread); ok && !u.body.ended.Load() {
+		_ = http.NewResponseController(u).SetReadDeadline(time.Now().Add(lingerWait))
+	}
+}
+
+// unread is the ResponseWriter of a request over HTTP/1.1 that has a body.
+type unread struct {
+	http.ResponseWriter
+	body  *body
+	small bool // it can be waited for
+	begun bool // the answer
+}
+
+// Unwrap is for http.ResponseController and telemetry.From.
+func (u *unread) Unwrap() http.ResponseWriter { return u.ResponseWriter }
+
+func (u *unread) WriteHeader(status int) {
+	if status >= 200 {
+		u.begin()
+	}
+	u.ResponseWriter.WriteHeader(status)
+}
+
+func (u *unread) Write(p []byte) (int, error) {
+	u.begin()
+	return u.ResponseWriter.Write(p)
+}
+
+func (u *unread) begin() {
+	if u.begun {
+		return
+	}
+	u.begun = true
+	h := u.Header()
+	if u.body.ended.Load() || h["Connection"] != nil || u.small && !u.body.broken.Load() && u.drained() {
+		return // what is forwarded while it comes says itself that the connection closes: it must not be read here
+	}
+	h["Connection"] = []string{"close"}
+}
+
+// drained reads a body that has come with the header, or right behind it. The time for it must not run out after its end:
+// net/http watches the connection from then on, and takes that for a client that has left.
+func (u *unread) drained() bool {
+	begun, c := time.Now(), http.NewResponseController(u.ResponseWriter)
+	if c.SetReadDeadline(begun.Add(atOnce)) != nil {
+		return false
+	}
+	_, _ = io.CopyN(io.Discard, u.body, smallBody+1)
+	return c.SetReadDeadline(begun.Add(bodyWait)) == nil && u.body.ended.Load() && time.Since(begun) < atOnce
+}
+
 // body notes how reading it went: an error of the transport doesn't tell which side it came
 // from. The transport may still be reading when the answer is there.
 type body struct {
 	io.ReadCloser
+	pulse  *pulse      // nil = no limit on idleness
 	ended  atomic.Bool // read to its end
 	broken atomic.Bool // it has none
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	if b.pulse != nil && n > 0 {
+		b.pulse.beat()
+	}
 	switch {
 	case err == nil:
 	case errors.Is(err, io.EOF):
 		b.ended.Store(true)
+		if b.pulse != nil {
+			b.pulse.sent()
+		}
 	default:
 		b.broken.Store(true)
 	}

@@ -63,7 +63,6 @@ func newCallers(rc Route, c Config, d Deps) (cs callers, err error) {
 // caller is what became of the question who is calling.
 type caller struct {
 	who    *identity.Identity // nil: nobody
-	by     Streams            // who vouched for them, if that was not by the session's cookie and they can say how it goes on
 	claim  claim              // what the request said of them
 	scheme string             // of a provider's token, or of a key
 	place  string             // that holds a broken claim; "" = the header Authorization
@@ -104,9 +103,6 @@ func (c *callers) identify(w http.ResponseWriter, req *CanonicalRequest) (caller
 	who, ok, err := by.Authenticate(w, req.in)
 	if ok && err == nil {
 		found.who = who
-	}
-	if found.claim != noClaim {
-		found.by, _ = by.(Streams)
 	}
 	return found, err
 }

@@ -22,7 +22,7 @@ type CanonicalRequest struct {
 	Query  string        // the client's bytes, without "?"
 	Client netip.Addr    // of the caller; the zero Addr if it has none (a unix socket)
 
-	decoded     string // Path, decoded once: what routes are matched against
+	decoded     string // Path, decoded once: what routes are matched against; an encoded slash is "%2F" in it
 	hasQuery    bool   // "/x?" is not "/x"
 	client      string // Client as text, "" if it has none
 	via         string // ", "-separated trusted proxies behind Client, the nearest last
@@ -64,6 +64,9 @@ func (g *Gateway) canonical(w http.ResponseWriter, r *http.Request) (*CanonicalR
 	path, query, hasQuery, refusal := splitTarget(r, here)
 	if refusal == "" {
 		refusal = req.parse(path, query, hasQuery)
+		if refusal != "" && g.routes.slashed && g.takesSlash(req, path, query, hasQuery) {
+			refusal = ""
+		}
 	}
 	if refusal != "" {
 		return nil, &pages.Error{Code: codeBadRequest, Detail: refusal}
@@ -90,6 +93,20 @@ func (c *CanonicalRequest) parse(path, query string, hasQuery bool) (refusal str
 	}
 	c.Query, c.hasQuery = query, hasQuery
 	return checkQuery(query)
+}
+
+// takesSlash reads a path once more, with encoded slashes as parts of its segments, and keeps that reading if the route
+// it leads to has opted in (S1). What would be one of our own endpoints with a plain slash stays refused; and what would
+// be another route's, the table does (P006).
+func (g *Gateway) takesSlash(req *CanonicalRequest, path, query string, hasQuery bool) bool {
+	encoded, decoded, refusal := parseSlashed(path)
+	if refusal != "" || checkQuery(query) != "" || g.own.holds(unslashed(decoded)) {
+		return false
+	}
+	req.Path, req.decoded, req.Query, req.hasQuery = encoded, decoded, query, hasQuery
+	n, sure := g.routes.rules(req.Origin, decoded)
+	rt := n.route(req.Method, req.header(), query)
+	return sure && rt != nil && rt.slash
 }
 
 // splitTarget takes the request target apart by its text (RFC 9112 §3.2), not by what

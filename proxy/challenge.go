@@ -23,16 +23,69 @@ func (rt *route) challenge(w http.ResponseWriter, req *CanonicalRequest, d Decis
 	if rt.loginURL(req, back) == "" { // no page would help; a browser asks by itself where it sees Basic
 		return rt.unauthorized(req, "")
 	}
-	switch pages.KindOf(req.in) {
+	kind := pages.KindOf(req.in)
+	switch {
+	case rt.unauthenticated == unauthenticated401 && kind == pages.FormPost:
+		return rt.unsent(req, "")
+	case rt.unauthenticated == unauthenticated401:
+		return rt.unauthorized(req, "")
+	}
+	switch kind {
 	case pages.Navigation:
 		if rt.keepFragment {
 			return rt.keep(w, req, back)
 		}
 		return rt.starter.Start(w, req.in, back)
 	case pages.FormPost:
-		return rt.unsent(req)
+		return rt.formPosted(w, req)
 	}
+	if rt.unauthenticated == unauthenticatedLogin && mayNavigate(req.in) {
+		return rt.starter.Start(w, navigating(req.in), back)
+	}
+	rt.tellHTMX(w, req)
 	return rt.unauthorized(req, "")
+}
+
+// What a route does with requests of nobody: unauthenticated of a [[route]].
+const (
+	unauthenticatedAuto  = "auto"  // navigations and forms begin a login, all else is 401
+	unauthenticated401   = "401"   // everything is; people get a page with a button
+	unauthenticatedLogin = "login" // what does not say that it is no navigation begins a login, too
+)
+
+// mayNavigate reports whether a request that does not look like a navigation may be one all the same, where an operator says so:
+// of an old or odd browser that neither sends Fetch Metadata nor names HTML in Accept. Whatever says by itself that it is
+// something else stays so.
+func mayNavigate(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	for _, name := range notNavigating {
+		if r.Header[name] != nil {
+			return false
+		}
+	}
+	return true
+}
+
+var notNavigating = []string{
+	"Sec-Fetch-Mode", "Sec-Fetch-Dest", "Upgrade", "X-Requested-With", "Hx-Request", "Service-Worker", "Authorization",
+	"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz", "Origin",
+}
+
+// navigating is r for a Starter, which begins no login for a program.
+func navigating(r *http.Request) *http.Request {
+	n := r.Clone(r.Context())
+	n.Header["Sec-Fetch-Mode"], n.Header["Sec-Fetch-Dest"] = []string{"navigate"}, []string{"document"}
+	return n
+}
+
+// tellHTMX sends the page of a person to the login whose htmx has asked for a part of it: htmx follows this header, whatever the
+// status is, and shows no 401 to anybody. The login returns to the page, not to the part.
+func (rt *route) tellHTMX(w http.ResponseWriter, req *CanonicalRequest) {
+	if h := req.in.Header; len(h["Hx-Request"]) == 1 && h["Hx-Request"][0] == "true" {
+		w.Header().Set("Hx-Redirect", rt.loginURL(req, pageOf(req, h.Get("Hx-Current-Url"))))
+	}
 }
 
 // unauthorized is 401 for whoever begins no login here.
@@ -106,23 +159,39 @@ func (rt *route) keep(w http.ResponseWriter, req *CanonicalRequest, back string)
 	return nil
 }
 
-// unsent answers a form that somebody sent after their session had ended. Going through
-// the login would lose what they typed without a word, so they are told: their browser
-// still has it one page back.
-func (rt *route) unsent(req *CanonicalRequest) error {
+// formPosted answers a form of somebody whose session has ended: it is kept, and sent after the login.
+func (rt *route) formPosted(w http.ResponseWriter, req *CanonicalRequest) error {
+	path, why, err := rt.keepPosted(w, req)
+	switch {
+	case err != nil:
+		return err
+	case path == "":
+		return rt.unsent(req, why)
+	}
+	return rt.sendLater(w, req, path)
+}
+
+// unsent answers a form that is not kept; why is for the person, if there is more to say. Going through the login would lose what they typed without a word, so people are
+// told: their browser still has it one page back.
+func (rt *route) unsent(req *CanonicalRequest, why string) error {
+	if why != "" {
+		why += " "
+	}
 	return &pages.Error{
 		Code:      codeLoginRequired,
-		Detail:    "The form was not sent, because you are not signed in any more. Sign in (in another tab, to keep what you typed), then go back and send it again.",
+		Detail:    "The form was not sent, because you are not signed in any more. " + why + "Sign in (in another tab, to keep what you typed), then go back and send it again.",
 		Challenge: rt.challenges(req),
 		LoginURL:  rt.loginURL(req, formPage(req)),
 	}
 }
 
-// formPage is where a login after a lost form returns to: the page with the form if the
-// browser says which one of this site it was, else the start page. The form's own target
-// may well answer POST only.
-func formPage(req *CanonicalRequest) string {
-	u, err := url.Parse(req.in.Header.Get("Referer"))
+// formPage is where a login after a lost form returns to: the page with the form. The form's own target may well answer POST
+// only.
+func formPage(req *CanonicalRequest) string { return pageOf(req, req.in.Header.Get("Referer")) }
+
+// pageOf is a page that a browser says it was on, if it is one of this site, else the start page.
+func pageOf(req *CanonicalRequest, page string) string {
+	u, err := url.Parse(page)
 	if err != nil || u.Scheme == "" || u.User != nil {
 		return "/"
 	}

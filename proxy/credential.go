@@ -53,15 +53,20 @@ func (rt *route) credential(ctx context.Context, d Decision) (*identity.Credenti
 
 func (rt *route) fetch(ctx context.Context, who *identity.Identity) (*identity.Credential, error) {
 	c, err := obtain(ctx, rt.source, who)
-	if err == nil {
-		return c, nil
+	if err != nil {
+		return nil, unobtained(err, who)
 	}
+	return c, nil
+}
+
+// unobtained is why nothing goes upstream: what the caller must do about it, or an answer.
+func unobtained(err error, who *identity.Identity) error {
 	var refusal *credentials.Refusal
 	var e *pages.Error
 	if errors.As(err, &refusal) && who != nil || errors.As(err, &e) {
-		return nil, err
+		return err
 	}
-	return nil, &pages.Error{Code: codeCredentialRefused, Detail: "No token could be obtained for the application behind this address.", Err: err}
+	return &pages.Error{Code: codeCredentialRefused, Detail: "No token could be obtained for the application behind this address.", Err: err}
 }
 
 // without answers a request for which no credential was obtained. If the caller must act, they are told how: whoever has
@@ -95,6 +100,11 @@ func (rt *route) without(w http.ResponseWriter, req *CanonicalRequest, d Decisio
 		return e
 	case pages.KindOf(req.in) == pages.Navigation:
 		return more.StepUp(w, req.in, req.Target(), claims)
+	case pages.KindOf(req.in) == pages.FormPost:
+		path, _, err := rt.keepPosted(w, req)
+		if err == nil && path != "" {
+			return more.StepUp(w, req.in, path, claims)
+		}
 	}
 	return e
 }

@@ -12,7 +12,7 @@ import (
 // (same_site = "none"), or is too old to know better. Browsers say by Sec-Fetch-Site where a request
 // comes from, older ones by Origin; who says neither is no browser, and has no cookies that
 // another site could use. A neighbouring host (same-site) passes: whom to trust there is the
-// operator's decision, as it is with SameSite=Lax. A password that a browser was told once it sends along
+// operator's decision, as it is with SameSite=Lax; so does a page that cors lists with credentials. A password that a browser was told once it sends along
 // like a cookie, and with less care; a ticket, a token or a key in a header no browser adds by itself.
 func (rt *route) checkSite(req *CanonicalRequest, c claim) error {
 	if safeMethods[req.Method] || !c.ambient() {
@@ -22,10 +22,13 @@ func (rt *route) checkSite(req *CanonicalRequest, c claim) error {
 		if len(site) == 1 && (site[0] == "same-origin" || site[0] == "same-site" || site[0] == "none") {
 			return nil
 		}
+		if rt.cors.trusts(req.in.Header) {
+			return nil
+		}
 		return crossSite(req)
 	}
 	from := req.in.Header["Origin"]
-	if len(from) == 0 || len(from) == 1 && (from[0] == req.site.origin || rt.listsOrigin(req, from[0]) || rt.servesOrigin(from[0])) {
+	if len(from) == 0 || len(from) == 1 && (from[0] == req.site.origin || rt.listsOrigin(req, from[0]) || rt.servesOrigin(from[0])) || rt.cors.trusts(req.in.Header) {
 		return nil
 	}
 	return crossSite(req)

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -45,8 +46,7 @@ type Decision struct {
 	Rule    string             // that decided
 	Err     error              // the answer to Deny and Unavailable, and to Login where none may begin
 
-	claim claim   // what Who proved themselves by, beside the session's cookie
-	by    Streams // who vouches for that, if they can say how it goes on
+	claim claim // what Who proved themselves by, beside the session's cookie
 }
 
 // refusal is the answer to a decision that does not let a request pass.
@@ -61,12 +61,12 @@ const retryAfter = 5 * time.Second // for what is unavailable now
 
 // decide finds out who is calling and whether they may pass.
 func (rt *route) decide(w http.ResponseWriter, req *CanonicalRequest) Decision {
-	return rt.decideOver(w, req, rt.require != nil)
+	return rt.decideOver(w, req, true)
 }
 
-// decideOver is decide with or without the route's require: that speaks of requests to the route, and those about an
-// approval of one have a path of our own.
-func (rt *route) decideOver(w http.ResponseWriter, req *CanonicalRequest, require bool) (d Decision) {
+// decideOver is decide for a request to the route, or for one that is about an approval of such a request and has a path of
+// our own: of the policy only what does not speak of the request counts then.
+func (rt *route) decideOver(w http.ResponseWriter, req *CanonicalRequest, whole bool) (d Decision) {
 	defer func() {
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares in this way too
@@ -92,16 +92,42 @@ func (rt *route) decideOver(w http.ResponseWriter, req *CanonicalRequest, requir
 	if err := rt.checkSite(req, c.claim); err != nil {
 		return Decision{Outcome: Deny, Who: who, Rule: "cross-site", Err: err}
 	}
-	allowed, rule := rt.policy.Check(who)
-	if !allowed {
-		return Decision{Outcome: Deny, Who: who, Rule: rule, Err: rt.denied(w, req, c, rule)}
+	d = Decision{Outcome: Allow, Who: who, claim: c.claim}
+	var v verdict
+	if whole {
+		v = rt.judge(req, who)
+	} else {
+		v = rt.judgeLists(who, policy.Request{Client: req.Client})
 	}
-	if require {
-		if holds, err := rt.fulfils(req, who); !holds {
-			return Decision{Outcome: Deny, Who: who, Rule: ruleRequire, Err: rt.unfulfilled(req, c, err)}
+	switch {
+	case v.outcome == Allow:
+		d.Rule = v.rule
+	case rt.lets(v):
+		d.Rule, req.record.WouldDeny = v.dry(), v.rule
+		req.record.Err = errors.Join(req.record.Err, v.err)
+	default:
+		return Decision{Outcome: v.outcome, Who: who, Rule: v.rule, Err: rt.notPassed(w, req, c, v)}
+	}
+	return d
+}
+
+// notPassed is the answer to somebody whom the policy does not let pass.
+func (rt *route) notPassed(w http.ResponseWriter, req *CanonicalRequest, c caller, v verdict) error {
+	switch {
+	case v.outcome != Deny:
+		return &pages.Error{Code: codeDecisionUnavailable, RetryAfter: retryAfter, Err: v.err}
+	case v.rule == ruleRequire, v.rule == ruleDecision:
+		e := rt.noAccess(req, c, v.rule)
+		e.Err = v.err
+		if v.reason != "" {
+			e.Err = fmt.Errorf("decision: %s", v.reason)
+			if presentable(v.reason) {
+				e.Detail = strings.TrimSuffix(e.Detail, ".") + ": " + strings.TrimSuffix(v.reason, ".") + "."
+			}
 		}
+		return e
 	}
-	return Decision{Outcome: Allow, Who: who, Rule: rule, claim: c.claim, by: c.by}
+	return rt.denied(w, req, c, v.rule)
 }
 
 // describe tells an operator what a panic was about; a text that is not the runtime's own may
@@ -126,7 +152,7 @@ func (rt *route) denied(w http.ResponseWriter, req *CanonicalRequest, c caller, 
 	if c.claim == noClaim || c.claim == password {
 		return rt.noAccess(req, c, rule)
 	}
-	if lacks := rt.policy.Lacks(c.who); lacks != nil {
+	if lacks := rt.policy.Lacks(c.who, policy.Request{Method: req.Method, Client: req.Client}); lacks != nil {
 		scope := strings.Join(lacks, " ")
 		return rt.refusal(w, req, &credentials.Refusal{
 			Scheme: c.scheme, Word: credentials.InsufficientScope, Description: "It takes the scope " + scope, Params: [][2]string{{"scope", scope}},
@@ -162,25 +188,6 @@ func (rt *route) noAccess(req *CanonicalRequest, c caller, rule string) *pages.E
 	return e
 }
 
-const ruleRequire = "require"
-
-// fulfils asks the route's require. What it cannot say is a no.
-func (rt *route) fulfils(req *CanonicalRequest, who *identity.Identity) (bool, error) {
-	return rt.require.Holds(req.in.Context(), &policy.Input{
-		Who: who, Method: req.Method, Host: req.site.authority, Path: req.decoded, Query: req.Query, Header: req.in.Header, Secret: rt.secretHeaders,
-		IP: req.Client, Time: rt.now().UTC(),
-	})
-}
-
-// unfulfilled keeps why for the log: an expression that fails is the operator's to mend.
-func (rt *route) unfulfilled(req *CanonicalRequest, c caller, why error) error {
-	e := rt.noAccess(req, c, ruleRequire)
-	if why != nil {
-		e.Err = fmt.Errorf("require: %w", why)
-	}
-	return e
-}
-
 func display(who *identity.Identity) string {
 	by := ""
 	if who.Provider != "" { // a local user has none
@@ -193,6 +200,6 @@ func display(who *identity.Identity) string {
 func (c *CanonicalRequest) note(rt *route, d Decision) {
 	c.record.Route, c.record.Outcome, c.record.Rule = rt.name, d.Outcome.String(), d.Rule
 	if d.Who != nil {
-		c.record.Subject, c.record.Provider, c.record.Login = d.Who.Subject, d.Who.Provider, d.Who.Login
+		c.record.Subject, c.record.Provider, c.record.Login, c.record.Who = d.Who.Subject, d.Who.Provider, d.Who.Login, d.Who
 	}
 }

@@ -35,8 +35,8 @@ func (g *Gateway) judgeDestination(req *CanonicalRequest, rt *route) error {
 		return nil // the upstream's to refuse
 	}
 	n, sure := g.routes.rules(req.Origin, d.decoded)
-	switch {
-	case g.own.holds(d.decoded), !sure, n.route(req.Method) != rt:
+	switch { // what is written there is read without a query
+	case g.own.holds(d.decoded), !sure, n.route(req.Method, req.header(), "") != rt:
 		return badDestination("The header Destination names a path that other rules hold for.")
 	case g.routes.holdsOthers(req.Origin, d.decoded):
 		return badDestination("The header Destination names a path that holds others with rules of their own.")
@@ -85,8 +85,13 @@ func pathOfURL(u string, here origin.Origin) (path string, ok bool) {
 func (v *visit) destination() string {
 	d := v.req.destination
 	path, _ := v.route.outgoing(d.encoded, d.decoded, v.upstream)
-	if d.absolute {
-		return v.req.site.origin + path
+	switch {
+	case !d.absolute:
+		return path
+	case v.route.upstreamHost:
+		return v.upstream.scheme + "://" + v.route.hostFor(v.req.site, v.upstream) + path
+	case v.route.fixedHost != "":
+		return v.req.Origin.Scheme + "://" + v.route.fixedHost + path
 	}
-	return path
+	return v.req.site.origin + path
 }

@@ -17,9 +17,9 @@ type dial struct {
 	sockets        map[string]string
 }
 
-func newDial(sockets map[string]string) *dial {
+func newDial(sockets map[string]string, wait time.Duration) *dial {
 	d := &dial{sockets: sockets}
-	d.literal = net.Dialer{Timeout: dialWait, KeepAlive: 30 * time.Second}
+	d.literal = net.Dialer{Timeout: wait, KeepAlive: 30 * time.Second}
 	d.named = d.literal
 	d.named.Control = refuseOddAddress
 	return d

@@ -37,7 +37,7 @@ func TestANameThatTurnsToLoopbackIsNotDialled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	d := newDial(nil)
+	d := newDial(nil, dialWait)
 	if c, err := d.context(t.Context(), "tcp", l.Addr().String()); err != nil {
 		t.Fatalf("the literal address: %v", err)
 	} else {

@@ -38,6 +38,7 @@ type EgressTarget struct {
 	Retries    int           // further attempts at safe requests without a body that never reached the upstream or were answered 502, 503, 504; 0 = none
 	Timeout    time.Duration // to the first byte of the answer, over all attempts; from the end of the body, if there is one; 0 = two minutes
 	RootCAs    []byte        // PEM: the only authorities that vouch for the upstream; nil = the system's
+	Encoded    []string      // "slash": %2F in a path is taken as part of a segment, and goes upstream as it came
 }
 
 // EgressDeps are what an Egress is built on.
@@ -48,6 +49,7 @@ type EgressDeps struct {
 	Pages     *pages.Pages
 	Now       func() time.Time // nil = time.Now
 	Log       *slog.Logger
+	Current   func() *Egress    // that a reload has put in this one's place, nil once there is none any more; nil = this one for ever
 	Resolver  *net.Resolver     // nil = the system's
 	Transport http.RoundTripper // nil = tuned transports of our own; tests over memory
 }
@@ -55,6 +57,8 @@ type EgressDeps struct {
 // Egress is the outbound side: an http.Handler for the egress listener. It never changes after [NewEgress].
 type Egress struct {
 	directory *directory
+	targets   []*egressTarget
+	current   func() *Egress // may be nil
 	api       http.Handler
 	pages     *pages.Pages
 	buffers   *buffers
@@ -77,7 +81,7 @@ func NewEgress(c EgressConfig, d EgressDeps) (*Egress, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Egress{api: d.API, pages: d.Pages, buffers: newBuffers(), errorLog: newErrorLog(d.Log), log: d.Log}
+	e := &Egress{targets: targets, current: d.Current, api: d.API, pages: d.Pages, buffers: newBuffers(), errorLog: newErrorLog(d.Log), log: d.Log}
 	if e.directory, err = newDirectory(c.Self, targets); err != nil {
 		return nil, err
 	}
@@ -85,6 +89,8 @@ func NewEgress(c EgressConfig, d EgressDeps) (*Egress, error) {
 }
 
 func (e *Egress) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w, r = holdBody(w, r) // forward admits it
+	defer leaveBody(w)
 	if err := e.serve(w, r); err != nil {
 		e.pages.Error(w, r, err)
 	}
@@ -93,7 +99,6 @@ func (e *Egress) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve is the whole path of an outgoing request. There is no other way to an upstream than through the last line of
 // pass.
 func (e *Egress) serve(w http.ResponseWriter, r *http.Request) error {
-	holdBody(w, r) // forward admits it
 	c := &call{in: r, record: telemetry.From(w)}
 	c.record.Outcome = Deny.String()
 	if a, ok := peerAddress(r.RemoteAddr); ok {
@@ -138,7 +143,7 @@ func (e *Egress) pass(w http.ResponseWriter, c *call) error {
 		return left(w, c, err)
 	}
 	if who != nil {
-		c.record.Subject, c.record.Provider = who.Subject, who.Provider
+		c.record.Subject, c.record.Provider, c.record.Who = who.Subject, who.Provider, who
 	}
 	ctx := c.in.Context()
 	if err := t.gate.enter(ctx); err != nil {

@@ -43,6 +43,9 @@ func (d *directory) find(w http.ResponseWriter, c *call) error {
 	scheme, path, refusal := c.split()
 	if refusal == "" {
 		c.encoded, c.decoded, refusal = parsePath(path)
+		if refusal != "" && d.slashed && d.takesSlash(c, scheme, path) {
+			return nil
+		}
 	}
 	if refusal == "" {
 		refusal = checkQuery(c.query)
@@ -51,6 +54,31 @@ func (d *directory) find(w http.ResponseWriter, c *call) error {
 		return &pages.Error{Code: codeBadRequest, Detail: refusal}
 	}
 	c.asked = c.encoded
+	return d.locate(c, scheme)
+}
+
+// takesSlash reads a path once more, with encoded slashes as parts of its segments, and keeps that reading if the target
+// it leads to has opted in, and is the one that plain slashes would lead to. The token API is none.
+func (d *directory) takesSlash(c *call, scheme, path string) bool {
+	encoded, decoded, refusal := parseSlashed(path)
+	if refusal != "" || checkQuery(c.query) != "" || isAPI(unslashed(decoded)) {
+		return false
+	}
+	plain := *c
+	plain.encoded, plain.decoded = plainSlashes.Replace(encoded), unslashed(decoded)
+	plain.asked = plain.encoded
+	c.encoded, c.decoded, c.asked = encoded, decoded, encoded
+	if d.locate(c, scheme) != nil || c.target == nil || !c.target.slash ||
+		d.locate(&plain, scheme) != nil || plain.target != c.target || plain.upstream != c.upstream {
+		c.target, c.upstream = nil, nil
+		return false
+	}
+	c.decoded = unslashed(c.decoded) // judged; from here on it is a URL's
+	return true
+}
+
+// locate finds what a canonical path at the host that is called belongs to.
+func (d *directory) locate(c *call, scheme string) error {
 	at, ok := d.places[c.in.Host] // the usual case: as configured, and no proxy is spoken to
 	if !ok || scheme != "" {
 		at = d.lookup(scheme, c.in.Host)

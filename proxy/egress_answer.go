@@ -16,6 +16,7 @@ func (v *trip) modifyResponse(res *http.Response) error {
 	if res.StatusCode < 100 {
 		return errStatus // net/http panics over it
 	}
+	v.call.record.Answered(res.StatusCode)
 	delete(res.Header, "Doorward-Reference") // leads to a line of our log
 	if v.who != nil {
 		keepPrivate(res.Header) // it was made for one caller, and the next may be another (P154)

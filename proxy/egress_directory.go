@@ -16,6 +16,7 @@ type directory struct {
 	places  map[string]*entry          // the same by the spelling of the configuration, without the upstreams': what Host says
 	paths   map[string][]*egressTarget // below the listener's own address, by their first segment; the longest first
 	example string                     // a URL, for a text
+	slashed bool                       // some target takes encoded slashes
 }
 
 // entry is what an authority means: the listener itself, one target, or upstreams that are called as if over a proxy.
@@ -42,6 +43,7 @@ func newDirectory(self []string, targets []*egressTarget) (*directory, error) {
 		if err := d.addPath(t); err != nil {
 			return nil, fmt.Errorf("egress.%s: %w", t.name, err)
 		}
+		d.slashed = d.slashed || t.slash
 	}
 	for _, t := range targets {
 		if err := d.addHost(t, ports); err != nil {

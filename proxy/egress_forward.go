@@ -44,7 +44,6 @@ func (e *Egress) forward(w http.ResponseWriter, c *call, who *identity.Identity,
 	}
 	c.record.Upstream = v.upstream.display
 	admitBody(w, c.in)
-	defer holdBody(w, c.in)
 	defer v.end()
 	v.proxy.ServeHTTP(&v.reply, c.in)
 	v.cleanTrailers(w.Header())
@@ -71,6 +70,7 @@ func (v *trip) rewrite(pr *httputil.ProxyRequest) {
 	if v.pass != nil {
 		carry(pr.Out.Header, v.pass)
 	}
+	v.call.record.Forwarding(pr.Out.Header)
 }
 
 // rewriteURL builds the URL anew: of what the application wrote only the path and the query are left, and both were judged.

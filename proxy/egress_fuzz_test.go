@@ -39,6 +39,9 @@ func FuzzEgress(f *testing.F) {
 		{"/x", "DATA.local.:4182"},
 		{"http://api.test/v1;x/y", "api.test"},
 		{"http://api.test/v1/..;/x", "api.test"},
+		{"/api/a%2fb", "127.0.0.1:4182"},
+		{"/api%2f..%2fplain", "127.0.0.1:4182"},
+		{"http://api.test/v1%2fx", "api.test"},
 	} {
 		f.Add("GET", s[0], s[1])
 	}
@@ -49,7 +52,7 @@ func FuzzEgress(f *testing.F) {
 		d.Transport = wire
 		d.Sources = map[string]Source{"api": newVault("token-of-the-api"), "plain": newVault("token-of-plain")}
 		c.Targets = []EgressTarget{
-			{Name: "api", Host: "data.local", Upstreams: []*url.URL{address("https://api.test/v1")}, Credential: "api"},
+			{Name: "api", Host: "data.local", Upstreams: []*url.URL{address("https://api.test/v1")}, Credential: "api", Encoded: []string{"slash"}},
 			{Name: "plain", Upstreams: []*url.URL{address("http://plain.test")}, Credential: "plain"},
 		}
 	})

@@ -65,6 +65,9 @@ func (v *trip) seenFromHere(to *url.URL) (path string, ok bool) {
 		path = "/"
 	}
 	encoded, decoded, refusal := parsePath(path)
+	if refusal != "" && v.target.slash {
+		encoded, decoded, refusal = parseSlashed(path)
+	}
 	there, err := origin.Parse(to.Scheme + "://" + to.Host)
 	if err != nil || refusal != "" || to.User != nil || !liesIn(decoded, v.upstream.decodedBase) {
 		return "", false

@@ -27,6 +27,7 @@ type egressTarget struct {
 	depth       int    // segments of it
 	methods     map[string]bool
 	listed      []string
+	slash       bool // %2F is part of a segment
 	upstreams   []upstream
 	turn        atomic.Uint32
 
@@ -87,6 +88,10 @@ func newTarget(tc EgressTarget, c EgressConfig, d EgressDeps) (*egressTarget, er
 		return nil, fmt.Errorf("timeout: %s must be positive", t.timeout)
 	}
 	t.gate = newTurnstile(size)
+	var err error
+	if t.slash, err = setEncoded(tc.Encoded); err != nil {
+		return nil, err
+	}
 	if err := errors.Join(t.setPath(tc), t.setMethods(tc.Methods), t.setUpstreams(tc.Upstreams), t.setCaller(tc, d.Bearers), t.setCredential(tc, d.Sources)); err != nil {
 		return nil, err
 	}
@@ -99,7 +104,6 @@ func newTarget(tc EgressTarget, c EgressConfig, d EgressDeps) (*egressTarget, er
 			return nil, errors.New("ca_file: it holds no certificate in PEM form")
 		}
 	}
-	var err error
 	t.transport, err = newEgressTransport(tc, egressLimits{timeout: t.timeout, concurrent: size, roots: roots}, newEgressDial(socketsOfTarget(tc), c.Own, d.Resolver))
 	return t, err
 }
@@ -149,7 +153,10 @@ func (t *egressTarget) allowed() string {
 
 func (t *egressTarget) setUpstreams(list []*url.URL) error {
 	var as route
-	if err := as.setUpstreams(list); err != nil {
+	if len(list) == 0 {
+		return errors.New("upstream: at least one is needed")
+	}
+	if err := as.setUpstreams(Route{Upstreams: list}); err != nil {
 		return err
 	}
 	for i, up := range as.upstreams {

@@ -23,6 +23,7 @@ const (
 	codeAccessDenied        = "access_denied"
 	codeCrossSite           = "cross_site"
 	codeStoreUnavailable    = "store_unavailable"
+	codeDecisionUnavailable = "decision_unavailable"
 	codeProviderUnavailable = "provider_unavailable"
 	codeCredentialRefused   = "credential_refused"
 	codeUpstreamUnreachable = "upstream_unreachable"

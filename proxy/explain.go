@@ -25,7 +25,9 @@ type Explanation struct {
 	Rule    string // that decides
 	Approve bool   // the request would wait for an approval
 
-	Target     string              // the URL that goes upstream
+	Target     string              // the URL that goes upstream; "" = none does
+	Host       string              // the Host it is asked under, where that is not the caller's
+	Itself     string              // what the route answers itself, or that it answers nothing; "" = an upstream does
 	Headers    map[string][]string // that are added to it, but for the credential; tokens in them, and texts of the configuration, which may be secrets, are "…"
 	Credential string
 	Source     Source // nil for the built-in ones
@@ -65,8 +67,9 @@ func (g *Gateway) explain(rt *route, req *CanonicalRequest, who *identity.Identi
 	if a, err := g.approvals.of(rt, req); err == nil && a != nil {
 		e.Approve = true
 	}
-	path, decoded := rt.outgoing(req.Path, req.decoded, &rt.upstreams[0])
-	e.Target = rt.upstreams[0].address(path, decoded, req.Query)
+	if err := rt.explainDestination(e, req); err != nil || e.Itself != "" {
+		return e, err
+	}
 	in := rt.injection(who)
 	if in.err != nil {
 		return nil, in.err
@@ -76,10 +79,36 @@ func (g *Gateway) explain(rt *route, req *CanonicalRequest, who *identity.Identi
 		if set := rt.headers.sets(f.name); set != nil {
 			e.Headers[f.name] = []string{set.shown(who, rt.headers.unverified)}
 		} else if f.name != headerAuthorization { // the credential's affair
-			e.Headers[f.name] = f.values
+			e.Headers[f.name] = f.shown()
 		}
 	}
+	if rt.assertion != nil && who != nil {
+		e.Headers[rt.headers.assertion] = []string{"…"}
+	}
 	return e, nil
+}
+
+// explainDestination says where a request goes, or what is answered here.
+func (rt *route) explainDestination(e *Explanation, req *CanonicalRequest) error {
+	switch {
+	case rt.answer != nil && rt.answer.redirect != nil:
+		to, err := rt.answer.redirect.location(req, rt)
+		e.Itself = fmt.Sprintf("%d, to %s", rt.answer.redirect.status, to)
+		return err
+	case rt.answer != nil:
+		e.Itself = rt.answer.String()
+		return nil
+	case len(rt.upstreams) == 0:
+		e.Itself = "no_route: this route is for forward-auth only"
+		return nil
+	}
+	up := &rt.upstreams[0]
+	path, decoded := rt.outgoing(req.Path, req.decoded, up)
+	e.Target = up.address(path, decoded, req.Query)
+	if host := rt.hostFor(req.site, up); host != req.site.authority {
+		e.Host = host
+	}
+	return nil
 }
 
 func (p *headerPlan) sets(name string) *template {
@@ -95,16 +124,26 @@ func (p *headerPlan) sets(name string) *template {
 func (t *template) shown(who *identity.Identity, unverified bool) string {
 	var b strings.Builder
 	for _, p := range t.parts {
-		if !p.placeholder || p.text == "access_token" || p.text == "id_token" {
-			b.WriteString("…")
-		} else {
-			b.WriteString(lookUp(who, p.text, unverified))
+		value := "…"
+		if p.placeholder && !isTokenKey(p.text) {
+			if value, _ = t.lookUp(who, p.text, unverified); value == "" {
+				value = "…" // what stands behind the |
+			}
 		}
+		b.WriteString(value)
 	}
 	return b.String()
 }
 
-// supposedly asks login list, allow and require, in the order of decide.
+// shown is what a field holds for a person who may not see secrets.
+func (f field) shown() []string {
+	if f.secret {
+		return []string{"…"}
+	}
+	return f.values
+}
+
+// supposedly asks login list, deny, allow and require, in the order of decide. The decision hook is not asked.
 func (rt *route) supposedly(req *CanonicalRequest, who *identity.Identity) (bool, string) {
 	a := rt.callers.accept
 	byLogin := a.session || a.token || a.basic
@@ -117,18 +156,23 @@ func (rt *route) supposedly(req *CanonicalRequest, who *identity.Identity) (bool
 	case who.Login == "" && a.bearer && !a.key && !byLogin && rt.issuers != nil && !slices.Contains(rt.issuers, who.Issuer):
 		return false, "tokens of " + who.Issuer + " do not count here"
 	}
-	allowed, rule := rt.policy.Check(who)
-	if !allowed || rt.require == nil {
-		return allowed, rule
+	v := rt.judgeHere(req, who)
+	rule := v.rule
+	if v.err != nil {
+		rule = v.err.Error()
 	}
-	holds, err := rt.fulfils(req, who)
 	switch {
-	case err != nil:
-		return false, ruleRequire + ": " + err.Error()
-	case !holds:
-		return false, ruleRequire
+	case v.outcome != Allow && rt.lets(v):
+		return true, v.dry()
+	case v.outcome != Allow:
+		return false, rule
+	case rt.require != nil:
+		rule += ", " + ruleRequire
 	}
-	return true, rule + ", " + ruleRequire
+	if rt.hook != nil {
+		rule += ", if the decision hook agrees, which is not asked now"
+	}
+	return true, rule
 }
 
 // Explain judges an outgoing request of who. ok is false if the URL is no address of an [[egress]]: by path, by host, or in
@@ -137,6 +181,9 @@ func (e *Egress) Explain(method, target string, who *identity.Identity) (x *Expl
 	r, err := supposed(method, target)
 	if err != nil {
 		return nil, false, err
+	}
+	if e.directory.lookup("", r.Host) == nil && e.directory.lookup(r.URL.Scheme, r.Host) == nil {
+		return nil, false, nil // whatever its path is: it may be a route's
 	}
 	for _, form := range []string{r.URL.RequestURI(), target} {
 		r.RequestURI = form

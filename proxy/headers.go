@@ -6,39 +6,42 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
+	"strconv"
 
 	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/secret"
 )
 
-// Names that the profile "oauth2-proxy" sets. A machine gets the last one only: an
-// upstream must not take a service account for a person (SEC-7).
+// headerClient is all that a machine gets, in every profile: an upstream must not take a service account for a person (SEC-7).
 const (
-	headerUser              = "X-Forwarded-User"
-	headerEmail             = "X-Forwarded-Email"
-	headerGroups            = "X-Forwarded-Groups"
-	headerPreferredUsername = "X-Forwarded-Preferred-Username"
-	headerClient            = "X-Forwarded-Client"
-	headerAuthorization     = "Authorization"
-
-	profileOAuth2Proxy = "oauth2-proxy"
-	profileNone        = "none"
+	headerClient        = "X-Forwarded-Client"
+	headerGroups        = "X-Forwarded-Groups"
+	headerAuthorization = "Authorization"
 )
 
 // maxIdentityHeader bounds one header, in bytes: more is refused by every upstream in use,
-// and a list that was cut would be another list.
-const maxIdentityHeader = 32 << 10
+// and a list that was cut would be another list. maxIdentityHeaders bounds all of them, with their names.
+const (
+	maxIdentityHeader  = 32 << 10
+	maxIdentityHeaders = 64 << 10
+)
 
-var errTooLarge = errors.New("an identity header would be larger than 32 KiB")
+var (
+	errTooLarge = errors.New("an identity header would be larger than 32 KiB")
+	errTooMuch  = errors.New("the identity headers would be larger than 64 KiB")
+)
 
 // headerPlan is a route's Headers and credential, compiled.
 type headerPlan struct {
-	profile    string
+	profile    profile
+	encoding   encoding
 	credential string
 	unverified bool
 	set        []template
 	names      []string // every name that set holds, canonical
+	own        []string // every other name that the route may set, as it would arrive
+	prefixes   []string // likewise, of names that depend on claims
+	assertion  string   // the header of the signed assertion; "" = there is none
 	usesToken  bool     // the person's access token goes upstream, by whatever name
 }
 
@@ -46,33 +49,46 @@ type headerPlan struct {
 // all requests; nobody writes to its slices.
 type injection struct {
 	fields []field
+	size   int
 	err    error // why nothing can be forwarded
 }
 
 type field struct {
 	name   string
 	values []string
+	secret bool // a token
 }
 
 func newHeaderPlan(h Headers, credential string) (*headerPlan, error) {
-	p := &headerPlan{profile: h.Profile, credential: credential, unverified: h.UnverifiedEmail, usesToken: credential == credentialSession}
-	switch h.Profile {
-	case "":
-		p.profile = profileOAuth2Proxy
-	case profileOAuth2Proxy, profileNone:
-	default:
-		return nil, fmt.Errorf("headers.profile: %q is not one of %q, %q", h.Profile, profileOAuth2Proxy, profileNone)
+	p := &headerPlan{credential: credential, unverified: h.UnverifiedEmail, usesToken: credential == credentialSession}
+	var err error
+	if p.profile, err = newProfile(h.Profile); err != nil {
+		return nil, err
+	}
+	if p.encoding, err = newEncoding(h.Encoding, p.profile.encoding); err != nil {
+		return nil, err
+	}
+	p.own, p.prefixes = p.profile.names(p.usesToken), p.profile.prefixes()
+	if p.profile.name != profileNone {
+		p.own = append(p.own, headerClient)
+	}
+	if h.Assertion != "" {
+		p.assertion = p.profile.assertion
+		p.own = append(p.own, p.assertion)
 	}
 	for _, name := range slices.Sorted(maps.Keys(h.Set)) {
 		t, err := parseTemplate(name, h.Set[name])
 		if err != nil {
 			return nil, err
 		}
-		if slices.Contains(p.names, t.name) {
+		t.encoding = p.encoding
+		switch {
+		case slices.Contains(p.names, t.name):
 			return nil, fmt.Errorf("headers.set.%s: the same header is set twice", name)
-		}
-		if t.name == headerAuthorization && credential != credentialNone {
+		case t.name == headerAuthorization && credential != credentialNone:
 			return nil, fmt.Errorf("headers.set.%s: credential = %q sets it already", name, credential)
+		case t.name == p.assertion:
+			return nil, fmt.Errorf("headers.set.%s: the signed assertion is in it already", name)
 		}
 		p.set = append(p.set, t)
 		p.names = append(p.names, t.name)
@@ -94,45 +110,62 @@ func (rt *route) injection(who *identity.Identity) *injection {
 func (p *headerPlan) build(who *identity.Identity) *injection {
 	in := &injection{}
 	if who != nil {
-		if p.profile == profileOAuth2Proxy {
-			in.addProfile(who, p.unverified)
-		}
-		in.addCredential(who, p.credential)
+		in.addProfile(p, who)
+		in.addCredential(p, who)
 	}
 	for _, t := range p.set {
 		in.remove(t.name) // a value that is missing removes the header
-		if value, ok := t.value(who, p.unverified); ok {
-			in.add(t.name, value)
+		value, ok, err := t.value(who, p.unverified)
+		switch {
+		case err != nil:
+			in.err = fmt.Errorf("%s: %w", t.name, err)
+		case ok:
+			in.add(field{name: t.name, values: []string{value}, secret: t.secret()})
 		}
 	}
 	return in
 }
 
-func (in *injection) addProfile(who *identity.Identity, unverified bool) {
+func (in *injection) addProfile(p *headerPlan, who *identity.Identity) {
+	if p.profile.name == profileNone {
+		return
+	}
 	if who.Machine {
 		client := who.Client
 		if client == "" {
 			client = who.Subject
 		}
-		in.add(headerClient, encodeValue(client))
+		in.addEncoded(headerClient, func() (string, error) { return p.encoding.value(client) })
 		return
 	}
-	in.add(headerUser, encodeValue(who.Subject))
-	if who.EmailVerified || unverified {
-		in.add(headerEmail, encodeValue(who.Email))
+	f := facts{who, p.unverified}
+	for _, i := range p.profile.person {
+		in.addEncoded(i.header, func() (string, error) {
+			if i.many != nil {
+				return p.encoding.list(i.many(f), p.profile.claims != nil && p.profile.claims.quoted)
+			}
+			return p.encoding.value(i.one(f))
+		})
 	}
-	in.add(headerGroups, encodeList(who.Groups))
-	in.add(headerPreferredUsername, encodeValue(who.Username))
+	if p.profile.claims != nil {
+		p.profile.claims.addTo(in, f, p.encoding)
+	}
 }
 
-// addCredential prebuilds Authorization where the token belongs to the identity itself.
-func (in *injection) addCredential(who *identity.Identity, credential string) {
+// addCredential prebuilds Authorization where the token belongs to the identity itself, and what a profile has beside it.
+func (in *injection) addCredential(p *headerPlan, who *identity.Identity) {
 	if who.Tokens == nil {
 		return // credential has refused already
 	}
-	switch credential {
+	switch p.credential {
 	case credentialSession:
 		in.addBearer(who.Tokens.AccessToken)
+		if p.profile.token != "" && in.err == nil {
+			in.add(field{name: p.profile.token, values: []string{who.Tokens.AccessToken.Reveal()}, secret: true})
+		}
+		if p.profile.tokenEnds != "" && !who.Tokens.Expiry.IsZero() {
+			in.add(field{name: p.profile.tokenEnds, values: []string{strconv.FormatInt(who.Tokens.Expiry.Unix(), 10)}})
+		}
 	case credentialIDToken:
 		in.addBearer(who.Tokens.IDToken)
 	}
@@ -144,21 +177,40 @@ func (in *injection) addBearer(token secret.String) {
 		in.err = err
 		return
 	}
-	in.add(headerAuthorization, value)
+	in.add(field{name: headerAuthorization, values: []string{value}, secret: true})
 }
 
-func (in *injection) add(name, value string) {
+// addEncoded adds a header about somebody. One that cannot be written is no missing header: nothing is forwarded then,
+// because an upstream might take them for somebody who may do more (S7).
+func (in *injection) addEncoded(name string, encode func() (string, error)) {
+	value, err := encode()
+	if err != nil {
+		in.err = fmt.Errorf("%s: %w", name, err)
+		return
+	}
+	in.add(field{name: name, values: []string{value}})
+}
+
+func (in *injection) add(f field) {
+	value := f.values[0]
+	if value == "" {
+		return
+	}
+	in.size += len(f.name) + len(value)
 	switch {
-	case value == "":
 	case len(value) > maxIdentityHeader:
-		in.err = fmt.Errorf("%s: %w", name, errTooLarge)
+		in.err = fmt.Errorf("%s: %w", f.name, errTooLarge)
+	case in.size > maxIdentityHeaders:
+		in.err = fmt.Errorf("%s: %w", f.name, errTooMuch)
 	default:
-		in.fields = append(in.fields, field{name, []string{value}})
+		in.fields = append(in.fields, f)
 	}
 }
 
+// remove takes a header away in every spelling that an upstream might read like it.
 func (in *injection) remove(name string) {
-	in.fields = slices.DeleteFunc(in.fields, func(f field) bool { return f.name == name })
+	key := folded(name)
+	in.fields = slices.DeleteFunc(in.fields, func(f field) bool { return folded(f.name) == key })
 }
 
 // bearer writes a token as RFC 6750 §2.1 wants it. One that could end the header line, or
@@ -181,55 +233,6 @@ func visible(s string) bool {
 	return true
 }
 
-// encodeList joins values with commas. A comma inside a value is encoded, so that "a,admin"
-// does not become two groups (P032). It stops like encodeValue.
-func encodeList(values []string) string {
-	var b strings.Builder
-	for _, v := range values {
-		if v == "" {
-			continue
-		}
-		if b.Len() > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(encodeValue(v))
-		if b.Len() > maxIdentityHeader {
-			break
-		}
-	}
-	return b.String()
-}
-
-// encodeValue percent-encodes what a header cannot carry or what its reader would take for
-// syntax: "%", comma, control and non-ASCII characters (P031), and spaces at either end,
-// which HTTP drops, so that " admin" would arrive as "admin". It stops beyond maxIdentityHeader,
-// which injection.add refuses.
-func encodeValue(s string) string {
-	if plainValue(s) {
-		return s
-	}
-	var b strings.Builder
-	first, last := len(s)-len(strings.TrimLeft(s, " ")), len(strings.TrimRight(s, " "))
-	for i := 0; i < len(s) && b.Len() <= maxIdentityHeader; i++ {
-		c := s[i]
-		if c < ' ' || c >= 0x7f || c == '%' || c == ',' || i < first || i >= last {
-			b.Write([]byte{'%', upperHex[c>>4], upperHex[c&15]})
-		} else {
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
-}
-
-func plainValue(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c >= 0x7f || c == '%' || c == ',' {
-			return false
-		}
-	}
-	return s == strings.Trim(s, " ")
-}
-
 // settable refuses names that a route must not set: those that frame the message, those
 // that net/http owns, and the forwarding headers that the gateway itself answers for.
 func settable(name string) error {
@@ -239,7 +242,7 @@ func settable(name string) error {
 	switch http.CanonicalHeaderKey(name) {
 	case "Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length", "Host", "Expect",
 		"Cookie", "Proxy-Authorization", "Proxy-Authenticate", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port",
-		"X-Real-Ip", "X-Request-Id", "Forwarded":
+		"X-Real-Ip", "X-Request-Id", "Forwarded", headerAssertion:
 		return fmt.Errorf("headers.set.%s: this header is not the route's to set", name)
 	}
 	return nil

@@ -10,13 +10,14 @@ import (
 	"github.com/doorward/doorward/internal/pages"
 )
 
-// held is the request of a browser that waits for an approval: what was judged, and of its headers those that
+// held is the request of a browser that waits for an approval, or for a login: what was judged, and of its headers those that
 // its page has chosen. Cookies and everything about who is calling are not among them: they are
 // taken as they are when it is sent.
 type held struct {
 	Method string              `json:"m"`
-	Target string              `json:"t"` // canonical
-	Header map[string][][]byte `json:"h"` // a value need not be UTF-8, which a text of JSON must be
+	Target string              `json:"-"` // canonical
+	Bytes  []byte              `json:"t"` // of Target: neither that nor a value need be UTF-8, which a text of JSON must be
+	Header map[string][][]byte `json:"h"`
 	Body   []byte              `json:"b"`
 }
 
@@ -31,7 +32,7 @@ func keeps(name string) bool { return bound(name) || keptHeaders[name] }
 
 // hold writes a request down for an Approver to keep.
 func hold(req *CanonicalRequest, body []byte) []byte {
-	h := held{Method: req.Method, Target: req.Target(), Header: make(map[string][][]byte), Body: body}
+	h := held{Method: req.Method, Bytes: []byte(req.Target()), Header: make(map[string][][]byte), Body: body}
 	for name, values := range req.in.Header {
 		if !keeps(name) {
 			continue
@@ -50,9 +51,10 @@ func hold(req *CanonicalRequest, body []byte) []byte {
 var errHeld = errors.New("the held request cannot be read")
 
 func unhold(text []byte) (h held, err error) {
-	if json.Unmarshal(text, &h) != nil || h.Method == "" || h.Target == "" || h.Target[0] != '/' {
+	if json.Unmarshal(text, &h) != nil || h.Method == "" || len(h.Bytes) == 0 || h.Bytes[0] != '/' {
 		return held{}, errHeld
 	}
+	h.Target = string(h.Bytes)
 	return h, nil
 }
 

@@ -28,6 +28,53 @@ func parsePath(raw string) (encoded, decoded, refusal string) {
 	return encoded, decoded, ""
 }
 
+// encodedSlash is how a slash that is part of a segment stands in a decoded path. Nothing else can leave these three
+// characters there: written as "%252F" they are refused as encoded twice.
+const encodedSlash = "%2F"
+
+// parseSlashed is parsePath for routes that take encoded slashes. One is part of its segment for every judgement, and in
+// encoded it stays as it came. But with plain slashes in their places the path must be canonical as well, so that a
+// server which decodes before it takes paths apart finds nothing new in it: "..%2f", "%2f%2f" and a slash at either end
+// of a segment are refused (P006).
+func parseSlashed(raw string) (encoded, decoded, refusal string) {
+	if _, _, refusal = parsePath(plainSlashes.Replace(raw)); refusal != "" {
+		return "", "", refusal
+	}
+	var enc, dec strings.Builder
+	for rest := raw; ; {
+		piece, slash, tail := cutEncodedSlash(rest)
+		e, d, refusal := decodePath(piece)
+		if refusal != "" {
+			return "", "", refusal
+		}
+		enc.WriteString(e)
+		dec.WriteString(d)
+		if slash == "" {
+			return enc.String(), dec.String(), ""
+		}
+		if tail == "" {
+			return "", "", "The path ends in an encoded slash."
+		}
+		enc.WriteString(slash)
+		dec.WriteString(encodedSlash)
+		rest = tail
+	}
+}
+
+var plainSlashes = strings.NewReplacer("%2F", "/", "%2f", "/")
+
+func cutEncodedSlash(path string) (before, slash, after string) {
+	for i := 0; i+3 <= len(path); i++ {
+		if slash = path[i : i+3]; strings.EqualFold(slash, encodedSlash) {
+			return path[:i], slash, path[i+3:]
+		}
+	}
+	return path, "", ""
+}
+
+// unslashed is a path of parseSlashed, decoded as [url.PathUnescape] does it.
+func unslashed(decoded string) string { return strings.ReplaceAll(decoded, encodedSlash, "/") }
+
 // plainPath reports whether a path is the same encoded and decoded: the usual case.
 func plainPath(raw string) bool {
 	for i := range len(raw) {

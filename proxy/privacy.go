@@ -15,6 +15,9 @@ var sharedCacheOnly = []string{"Surrogate-Control", "Cdn-Cache-Control", "Cloudf
 // upstream says: it doesn't know that its page now depends on who asks (P154). RFC 9111
 // §3.5 protects answers to Authorization, but none to cookies. max-age, immutable and
 // the rest of what browsers heed stay.
+//
+// There is no switch for it, and no "Vary: Cookie" instead: a shared cache asks nobody who may see what it keeps, and by its
+// cookies every browser is another. What everybody may see has its place on a public route.
 func keepPrivate(h http.Header) {
 	for _, name := range sharedCacheOnly {
 		delete(h, name)
@@ -24,24 +27,58 @@ func keepPrivate(h http.Header) {
 		h["Cache-Control"] = private
 		return
 	}
-	var kept []string
+	strict, loose := false, false
 	for _, line := range lines {
 		for line != "" {
 			var directive string
 			directive, line = cutDirective(line)
-			name, _, hasArgument := strings.Cut(strings.ToLower(directive), "=")
-			switch strings.TrimRight(name, " \t") {
-			case "no-store", "private": // stricter than, or as strict as, anything said here; private="Set-Cookie" covers that field only
-				if !hasArgument {
-					return
-				}
-			case "public", "s-maxage", "proxy-revalidate", "":
-			default:
+			switch judgeDirective(directive) {
+			case strictDirective:
+				strict = true
+			case looseDirective:
+				loose = true
+			}
+		}
+	}
+	if strict && !loose {
+		return
+	}
+	var kept []string
+	if !strict {
+		kept = private[:1:1]
+	}
+	for _, line := range lines {
+		for line != "" {
+			var directive string
+			directive, line = cutDirective(line)
+			if directive != "" && judgeDirective(directive) != looseDirective {
 				kept = append(kept, directive)
 			}
 		}
 	}
-	h["Cache-Control"] = []string{strings.Join(append([]string{"private"}, kept...), ", ")}
+	h["Cache-Control"] = []string{strings.Join(kept, ", ")}
+}
+
+const (
+	otherDirective  = iota
+	strictDirective // keeps an answer out of shared caches
+	looseDirective  // lets it into them, or is for them alone
+)
+
+// judgeDirective takes those for loose that contradict a strict one, too: which of the two a cache obeys is its secret.
+func judgeDirective(directive string) int {
+	name, _, hasArgument := strings.Cut(directive, "=")
+	switch strings.ToLower(strings.TrimRight(name, " \t")) {
+	case "no-store", "private":
+		if hasArgument {
+			return looseDirective // private="Set-Cookie" covers that field only
+		}
+		return strictDirective
+	case "public", "s-maxage", "proxy-revalidate",
+		"must-understand": // beside no-store, it lets caches ignore that (RFC 9111 §5.2.2.3)
+		return looseDirective
+	}
+	return otherDirective
 }
 
 // cutDirective takes the first element off a list (RFC 9110 §5.6.1). A comma in a quoted string

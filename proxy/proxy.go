@@ -68,6 +68,10 @@ type Config struct {
 	CertificateHeader string
 	Routes            []Route
 	OwnCookie         func(name string) bool // such cookies never reach an upstream and never come from one
+	RoleClients       map[string]string      // by provider, the client that Doorward is there: whose roles count (policy.Rule.Roles)
+
+	// CookieName is the name of a cookie of ours for an origin; routes with sticky sessions need it.
+	CookieName func(o origin.Origin, suffix string) string
 }
 
 // Route is one [[route]], validated.
@@ -91,6 +95,23 @@ type Route struct {
 	KeepFragment      bool
 	PassAuthorization bool            // only with credential "none"; but for NTLM and Negotiate, which sign in a connection that all share
 	WebSocketOrigins  []origin.Origin // beyond the route's own
+
+	Match       Match
+	Rewrite     Rewrite
+	Encoded     []string // "slash": %2F in a path is taken as part of a segment, and goes upstream as it came
+	Answer      *Answer  // in the place of Upstreams; with neither the route is for forward-auth only
+	Balance     Balance
+	Response    Response
+	Limits      Limits
+	Maintenance *Maintenance
+	CORS        *CORS
+	Deny        []policy.Rule // refused, whatever Allow says (P207)
+	DryRun      bool          // whom the policy refuses is let pass, and logged; who is nobody is not
+	Hook        *Hook
+	KeepPost    int64 // bytes of a form that is kept over a login; 0 = none is
+	// Unauthenticated is what happens to requests of nobody: "auto" (""), "401" for all of them, or "login" also for what only
+	// may be a navigation.
+	Unauthenticated string
 }
 
 // BearerRules are what of a [[route]] concerns bearer tokens.
@@ -115,8 +136,10 @@ type Approve struct {
 
 // Headers says how the upstream learns who is calling.
 type Headers struct {
-	Profile         string            // "oauth2-proxy" or "none"
+	Profile         string            // one of Profiles; "" = "oauth2-proxy"
+	Encoding        string            // of values, one of Encodings; "" = the profile's
 	Set             map[string]string // header → template: {access_token} {id_token} {claim.NAME} {user.sub} …
+	Assertion       string            // the Source, by its name in Deps.Sources, of a signed assertion beside the credential; it goes into AssertionHeader. "" = none
 	UnverifiedEmail bool              // insecure_unverified_email: addresses that nobody checked go upstream too
 }
 
@@ -135,8 +158,18 @@ type Deps struct {
 	Pages     *pages.Pages
 	Now       func() time.Time // nil = time.Now
 	Log       *slog.Logger
+	Posts     Keeper            // keeps forms over a login; nil = no route does
 	Streams   Streams           // ends what lasts longer than its session; nil = nothing does
+	// Current is the gateway that a reload has put in this one's place, and nil once there is none any more: streams go on
+	// only by its rules. nil = this one for ever.
+	Current func() *Gateway
+	StickyKey []byte            // of the cookies of sticky sessions, the same at every replica; nil = one is made
 	Transport http.RoundTripper // nil = tuned transports of our own; tests over memory. It must not repeat approved requests
+
+	counters *counters // of all routes
+	encoders *encoders // likewise
+
+	vigil time.Duration // between two looks at a stream; 0 = vigilEvery. Tests are impatient
 }
 
 // Gateway is the inbound side: an http.Handler. It never changes after [New]; a reload
@@ -147,11 +180,18 @@ type Gateway struct {
 	trust   trust
 	hygiene *hygiene
 	own     *ownEndpoints
+	auth    *forwardAuth
 	routes  *table
 	proxy   forwarder
 	pages   *pages.Pages
 
+	balanced []*route // that have upstreams, in the order of the configuration
+	watch    watchers
+
 	approvals  *approvals // nil where no route has approve
+	kept       *kept      // nil where no route keeps forms
+
+	crossOrigin bool // some route answers preflights
 	resources  resources  // nil where no route accepts bearer
 	possession possession
 }
@@ -176,22 +216,33 @@ func New(c Config, d Deps) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{origins: d.Origins, sites: newSites(d.Origins), trust: c.TrustedProxies, own: own, pages: d.Pages}
-	if g.proxy, err = newForwarder(c, d); err != nil {
-		return nil, err
-	}
+	g.proxy = newForwarder(c, d)
+	g.proxy.gateway, g.proxy.current = g, d.Current
 	routes := make([]*route, 0, len(c.Routes))
 	for _, rc := range c.Routes {
 		rt, err := newRoute(rc, c, d)
 		if err != nil {
 			return nil, fmt.Errorf("route.%s: %w", rc.Name, err)
 		}
+		if len(rt.upstreams) > 0 {
+			if rt.lane, err = g.proxy.lanes.of(rc); err != nil {
+				return nil, fmt.Errorf("route.%s: %w", rc.Name, err)
+			}
+			g.balanced = append(g.balanced, rt)
+			g.watch.probers = append(g.watch.probers, rt.probers()...)
+		}
+		g.crossOrigin = g.crossOrigin || rt.cors != nil
 		routes = append(routes, rt)
 	}
 	if g.approvals, err = newApprovals(routes, c, d); err != nil {
 		return nil, err
 	}
+	g.kept = newKept(routes, c, d)
 	g.hygiene = newHygiene(routes)
 	if err := g.hygiene.leaves(routes); err != nil {
+		return nil, err
+	}
+	if err := g.hygiene.matchable(routes); err != nil {
 		return nil, err
 	}
 	if g.resources, err = newMetadata(routes, c, g.sites); err != nil {
@@ -203,10 +254,14 @@ func New(c Config, d Deps) (*Gateway, error) {
 	if g.routes, err = newTable(routes, g.sites); err != nil {
 		return nil, err
 	}
+	if g.auth, err = newForwardAuth(g, c); err != nil {
+		return nil, err
+	}
 	return g, nil
 }
 
 func (d *Deps) check() error {
+	d.counters, d.encoders = newCounters(d.Now), newEncoders()
 	if d.Now == nil {
 		d.Now = time.Now
 	}
@@ -226,6 +281,8 @@ func (d *Deps) check() error {
 }
 
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w, r = holdBody(w, r) // forward admits it
+	defer leaveBody(w)
 	if err := g.serve(w, r); err != nil {
 		g.pages.Error(w, r, err)
 	}
@@ -234,8 +291,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve is the whole path of a request. There is no other way to an upstream than through
 // the last line of pass.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) error {
-	approval := given(r.Header)
-	holdBody(w, r)                // forward admits it
+	if q, ok := g.auth.asked(r); ok {
+		return g.auth.answer(w, r, q) // 302, 401, 403, 503
+	}
+	approval, back := given(r.Header), g.auth.returnTarget(r)
 	req, err := g.canonical(w, r) // 400, 405, 421; policy and forward take only req
 	if err != nil {
 		return err
@@ -243,17 +302,27 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) error {
 	if name, ok := g.approvals.holds(req); ok {
 		return g.serveApproval(w, req, name) // 404
 	}
+	if id, ok := g.kept.holds(req); ok {
+		return g.kept.show(w, req, id) // 404, 405, 410, 503
+	}
 	if g.own.holds(req.decoded) {
+		g.auth.returnTo(req, back)
 		return g.own.serve(w, req) // 404
 	}
 	if document := g.resources.of(req); document != nil {
 		return serveMetadata(w, req, document) // 405
+	}
+	if id, ok := g.kept.sent(req); ok {
+		return g.sendKept(w, req, id) // 403, 410, 503, and what follows
 	}
 	return g.pass(w, req, approval)
 }
 
 // pass takes a canonical request upstream, if it may. approval is what it says of one.
 func (g *Gateway) pass(w http.ResponseWriter, req *CanonicalRequest, approval []string) error {
+	if g.preflight(w, req) {
+		return nil // 204
+	}
 	route, err := g.routes.Find(w, req) // 404, 405
 	if err != nil {
 		return err
@@ -261,14 +330,33 @@ func (g *Gateway) pass(w http.ResponseWriter, req *CanonicalRequest, approval []
 	if err := g.judgeDestination(req, route); err != nil { // 403
 		return err
 	}
+	if route.forwardAuthOnly() {
+		return &pages.Error{Code: codeNoRoute, Detail: "There is nothing at this address."}
+	}
+	route.cors.allow(w, req)
+	req.record.Route = route.name // also where it is closed or full, before anything is decided
+	if err := route.maintenance.closed(req); err != nil {
+		return err // 503
+	}
+	place, err := route.limits.enter(w, req)
+	if err != nil {
+		return err // 413, 429, 503
+	}
+	defer place.leave()
 	d := route.decide(w, req) // the zero value denies
 	req.note(route, d)
 	switch d.Outcome {
 	case Login:
-		return route.challenge(w, req, d) // 302, 401
+		return route.challenge(w, req, d) // 302, 303, 401
 	case Allow:
 	default:
 		return d.refusal() // 403, 503
+	}
+	if err := route.limits.admit(w, d.Who); err != nil {
+		return err // 429
+	}
+	if route.answer != nil {
+		return route.serveLocal(w, req, d)
 	}
 	var approved permit
 	a, err := g.approvals.of(route, req)
@@ -291,5 +379,9 @@ func (g *Gateway) pass(w http.ResponseWriter, req *CanonicalRequest, approval []
 	if err != nil {
 		return route.without(w, req, d, err) // 302, 401, 502, 503
 	}
-	return g.proxy.forward(w, req, route, d, credential, approved) // 409, 502, 503
+	assertion, err := route.assert(req.in.Context(), d.Who)
+	if err != nil {
+		return route.without(w, req, d, err) // 401, 502, 503
+	}
+	return g.proxy.forward(w, req, route, d, credential, assertion, approved) // 409, 502, 503
 }

@@ -56,7 +56,7 @@ func TestS20ImpossibleConfigurationsAreRefused(t *testing.T) {
 		"CONNECT":                       {func(c *Config, _ *Deps) { c.Routes[0].Methods = []string{"CONNECT"} }, "route.app: methods"},
 		"TRACE":                         {func(c *Config, _ *Deps) { c.Routes[0].Methods = []string{"GET", "TRACE"} }, "route.app: methods"},
 		"no method":                     {func(c *Config, _ *Deps) { c.Routes[0].Methods = []string{"G T"} }, "route.app: methods"},
-		"no upstream":                   {func(c *Config, _ *Deps) { c.Routes[0].Upstreams = nil }, "route.app: upstream"},
+		"an upstream and an answer":     {func(c *Config, _ *Deps) { c.Routes[0].Answer = &Answer{Respond: &Respond{}} }, "route.app: a route has exactly one"},
 		"an upstream of another scheme": {func(c *Config, _ *Deps) { c.Routes[0].Upstreams = []*url.URL{{Scheme: "ftp", Host: "x"}} }, "route.app: upstream"},
 		"an upstream with a password":   {func(c *Config, _ *Deps) { c.Routes[0].Upstreams[0].User = url.UserPassword("a", "s3cret") }, "route.app: upstream"},
 		"an upstream with a query":      {func(c *Config, _ *Deps) { c.Routes[0].Upstreams[0].RawQuery = "a" }, "route.app: upstream"},

@@ -28,13 +28,8 @@ func (rt *route) renewed(w http.ResponseWriter, req *CanonicalRequest, d Decisio
 	if err != nil || !ok || who == nil || who.Tokens == nil || who.Key() != d.Who.Key() || who.Login != d.Who.Login || who.Tokens.AccessToken.Equal(d.Who.Tokens.AccessToken) {
 		return d, false
 	}
-	if allowed, _ := rt.policy.Check(who); !allowed {
+	if !rt.lets(rt.judge(req, who)) {
 		return d, false
-	}
-	if rt.require != nil {
-		if holds, err := rt.fulfils(req, who); err != nil || !holds {
-			return d, false
-		}
 	}
 	d.Who = who
 	return d, true

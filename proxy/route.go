@@ -1,12 +1,11 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/doorward/doorward/internal/identity"
@@ -21,7 +20,7 @@ const (
 	credentialIDToken = "id_token"
 )
 
-// route is one Route made ready to act. It never changes, but for the turn of its upstreams.
+// route is one Route made ready to act. It never changes, but for what is known of its upstreams.
 type route struct {
 	name     string
 	hosts    []origin.Origin
@@ -31,7 +30,9 @@ type route struct {
 	listed   []string // methods that the configuration names; nil = the registered ones
 
 	upstreams []upstream
-	turn      atomic.Uint32
+	balance   *balancer // nil = there is one upstream, and nobody checks it
+	lane      *lane     // the way there
+	timeouts  Timeouts
 
 	public            bool
 	logins            []string
@@ -43,6 +44,7 @@ type route struct {
 	passAuthorization bool
 	credentialName    string
 	source            Source // nil for the built-in credentials
+	assertion         Source // nil = none goes upstream
 	headers           *headerPlan
 	anonymous         *injection // what a public route adds
 
@@ -51,6 +53,25 @@ type route struct {
 	withheldCookie func(name string) bool
 	sourceHeader   string // that the source sets; "" = Authorization, a cookie, or not known
 	metadataPath   string // of the protected resource metadata
+
+	match       *match // nil = every request
+	rewrites    *rewriter
+	answer      *answerer
+	limits      *limits
+	maintenance *maintenance
+	response    *response
+	cors        *cors
+	hook        *hook
+	dryRun      bool
+	keepPost    int64 // bytes; 0 = a form that cannot be sent now is not kept
+	kept        *kept // nil where it is not
+
+	unauthenticated string // what happens to requests of nobody; see challenge
+
+	slash        bool     // %2F is part of a segment
+	stripped     []string // X-Forwarded-Prefix; nil = nothing is stripped
+	upstreamHost bool     // Host is the upstream's own
+	fixedHost    string   // Host; "" = none is fixed
 
 	callers callers
 	starter Starter
@@ -72,7 +93,7 @@ func newRoute(rc Route, c Config, d Deps) (*route, error) {
 	if rt.callers, err = newCallers(rc, c, d); err != nil {
 		return nil, err
 	}
-	if rt.policy, err = policy.New(rc.Allow); err != nil {
+	if rt.policy, err = policy.New(policy.Config{Allow: rc.Allow, Deny: rc.Deny, RoleClients: c.RoleClients}); err != nil {
 		return nil, err
 	}
 	if rc.Require != "" {
@@ -89,7 +110,46 @@ func newRoute(rc Route, c Config, d Deps) (*route, error) {
 	if rt.anonymous = rt.headers.build(nil); rt.anonymous.err != nil {
 		return nil, rt.anonymous.err
 	}
-	return rt, errors.Join(rt.setPath(rc, c.Prefix), rt.setMethods(rc.Methods), rt.setUpstreams(rc.Upstreams), rt.setCredential(d.Sources), rt.setWithheld(c.OwnCookie), rt.checkLogins())
+	if err := rt.setFeatures(rc, d); err != nil {
+		return nil, err
+	}
+	return rt, errors.Join(rt.setPath(rc, c.Prefix), rt.setMethods(rc.Methods), rt.setUpstreams(rc), rt.setBalance(rc, c, d), rt.setCredential(d.Sources), rt.setWithheld(c.OwnCookie), rt.setAssertion(rc.Headers.Assertion, d.Sources), rt.checkLogins())
+}
+
+// setFeatures makes what a route may have besides; each judges its own part of the configuration.
+func (rt *route) setFeatures(rc Route, d Deps) (err error) {
+	rt.dryRun, rt.keepPost, rt.unauthenticated = rc.DryRun, rc.KeepPost, cmp.Or(rc.Unauthenticated, unauthenticatedAuto)
+	switch rt.unauthenticated {
+	case unauthenticatedAuto, unauthenticated401, unauthenticatedLogin:
+	default:
+		return fmt.Errorf("unauthenticated: %q is not one of \"auto\", \"401\" and \"login\"", rc.Unauthenticated)
+	}
+	if rt.match, err = newMatch(rc.Match); err != nil {
+		return err
+	}
+	if rt.slash, err = setEncoded(rc.Encoded); err != nil {
+		return err
+	}
+	if err = rt.setRewrite(rc); err != nil {
+		return err
+	}
+	if rt.answer, err = newAnswerer(rc); err != nil {
+		return err
+	}
+	if rt.limits, err = newLimits(rc, d.counters); err != nil {
+		return err
+	}
+	if rt.maintenance, err = newMaintenance(rc.Maintenance, d.Now); err != nil {
+		return err
+	}
+	if rt.response, err = newResponse(rc, d.encoders); err != nil {
+		return err
+	}
+	if rt.cors, err = newCORS(rc.CORS); err != nil {
+		return err
+	}
+	rt.hook, err = newHook(rc.Hook, d)
+	return err
 }
 
 func (rt *route) setPath(rc Route, prefix string) error {
@@ -135,20 +195,6 @@ func (rt *route) setMethods(methods []string) error {
 	return nil
 }
 
-func (rt *route) setUpstreams(list []*url.URL) error {
-	if len(list) == 0 {
-		return errors.New("upstream: at least one is needed")
-	}
-	for _, u := range list {
-		up, err := newUpstream(u)
-		if err != nil {
-			return err
-		}
-		rt.upstreams = append(rt.upstreams, up)
-	}
-	return nil
-}
-
 func (rt *route) setCredential(sources map[string]Source) error {
 	if rt.passAuthorization && rt.credentialName != credentialNone {
 		return errors.New("pass_authorization: works only with credential = \"none\": the upstream cannot get two tokens")
@@ -188,68 +234,6 @@ func (rt *route) accepts(who *identity.Identity, by claim) bool {
 		return who.Login == "" || slices.Contains(rt.logins, who.Login)
 	}
 	return slices.Contains(rt.logins, who.Login)
-}
-
-// next is the upstream whose turn it is.
-func (rt *route) next() *upstream {
-	if len(rt.upstreams) == 1 {
-		return &rt.upstreams[0]
-	}
-	return &rt.upstreams[int(rt.turn.Add(1)%uint32(len(rt.upstreams)))]
-}
-
-// outgoing returns a path for an upstream, both ways of writing it: the canonical path
-// without the stripped segments, behind the upstream's own path. Segments are cut off
-// whole, and a canonical path has no encoded slash, so the rest is as canonical as the
-// whole (P015).
-func (rt *route) outgoing(encoded, decoded string, up *upstream) (string, string) {
-	if rt.strip > 0 {
-		encoded, decoded = cutSegments(encoded, rt.strip), cutSegments(decoded, rt.strip)
-	}
-	if up.base != "" {
-		encoded, decoded = up.base+encoded, up.decodedBase+decoded
-	}
-	return encoded, decoded
-}
-
-// cutSegments removes the first n segments of a path.
-func cutSegments(path string, n int) string {
-	for ; n > 0; n-- {
-		i := strings.IndexByte(path[1:], '/')
-		if i < 0 {
-			return "/"
-		}
-		path = path[1+i:]
-	}
-	return path
-}
-
-// upstream is where a route's requests go.
-type upstream struct {
-	scheme, host      string // of the outgoing URL
-	base, decodedBase string // path in front of every request's, without a trailing slash
-	display           string // for the log
-	socket            string // path of a unix socket, or ""
-}
-
-func newUpstream(u *url.URL) (upstream, error) {
-	switch {
-	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return upstream{}, fmt.Errorf("upstream: %s://%s: no user, query or fragment is possible here", u.Scheme, u.Host)
-	case u.Scheme == "unix" && u.Host == "" && strings.HasPrefix(u.Path, "/"):
-		return upstream{scheme: "http", host: socketHost(u.Path), display: "unix:" + u.Path, socket: u.Path}, nil
-	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Opaque != "":
-		return upstream{}, fmt.Errorf("upstream: %q must be http://host, https://host or unix:/path", u.String())
-	}
-	up := upstream{scheme: u.Scheme, host: u.Host, display: u.Scheme + "://" + u.Host}
-	if path := strings.TrimSuffix(u.EscapedPath(), "/"); path != "" {
-		encoded, decoded, refusal := parsePath(path)
-		if refusal != "" {
-			return upstream{}, fmt.Errorf("upstream: %q: %s", u.String(), refusal)
-		}
-		up.base, up.decodedBase = encoded, decoded
-	}
-	return up, nil
 }
 
 // isToken is RFC 9110 §5.6.2.

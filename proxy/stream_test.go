@@ -101,7 +101,7 @@ func TestR9BothDirectionsAtOnce(t *testing.T) {
 	})
 }
 
-const large = 64 << 20
+const large = 256 << 20
 
 // zeros is that many bytes, made as they are read.
 type zeros int64
@@ -165,7 +165,7 @@ func TestR10LargeBodiesPassInConstantMemory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if n := allocated(f); n > 8<<20 {
-				t.Errorf("%d MiB were allocated for 64 MiB", n>>20)
+				t.Errorf("%d MiB were allocated for 256 MiB", n>>20)
 			}
 		})
 	}

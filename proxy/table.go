@@ -12,22 +12,25 @@ import (
 )
 
 // table finds the route of a request: by host, then the longest path prefix by segment,
-// then the method (S2). A route without a host stands in the table of every host; of two
-// with the same path the one that names the host is taken. If the longest prefix has
-// routes but none for the method, the answer is 405: falling back to a shorter prefix
-// would let a request slip past the stricter rules of the longer one.
+// then the method and the match (S2). A route without a host stands in the table of every
+// host; of two with the same path the one that names the host is taken. If the longest
+// prefix has routes but none for the method, the answer is 405, and 404 if it has none whose
+// match the request fits: falling back to a shorter prefix would let a request slip past the
+// stricter rules of the longer one.
 //
 // A look-up walks the path once, whatever the number of routes, and allocates nothing.
 type table struct {
-	hosts map[origin.Origin]*node
-	any   *node // routes without a host
+	hosts   map[origin.Origin]*node
+	any     *node // routes without a host
+	slashed bool  // some route takes encoded slashes
 }
 
 // node stands for one path prefix.
 type node struct {
 	children map[string]*node
-	routes   []*route // at exactly this prefix; their methods don't overlap
+	routes   []*route // at exactly this prefix, those with a match first; each gets some request
 	allow    string   // all their methods, for 405
+	matches  bool     // one of them has a match
 }
 
 func newTable(routes []*route, sites map[origin.Origin]*site) (*table, error) {
@@ -38,6 +41,7 @@ func newTable(routes []*route, sites map[origin.Origin]*site) (*table, error) {
 			return nil, fmt.Errorf("route.%s: there are two routes of this name", rt.name)
 		}
 		names[rt.name] = true
+		t.slashed = t.slashed || rt.slash
 		if len(rt.hosts) == 0 {
 			if err := t.any.add(rt); err != nil {
 				return nil, err
@@ -68,13 +72,14 @@ func (n *node) add(rt *route) error {
 		}
 		n = n.children[segment]
 	}
-	for _, other := range n.routes {
-		if m, both := overlap(rt, other); both {
+	for _, other := range n.routes { // it stands before rt in the configuration
+		if m, both := overlap(rt, other); both && other.match.shadows(rt.match) {
 			return fmt.Errorf("route.%s: %s of the same host and path already belongs to route %q", rt.name, m, other.name)
 		}
 	}
 	n.routes = append(n.routes, rt)
-	n.allow = allowed(n.routes)
+	slices.SortStableFunc(n.routes, byMatch)
+	n.allow, n.matches = allowed(n.routes), n.matches || rt.match != nil
 	return nil
 }
 
@@ -118,11 +123,27 @@ func (t *table) Find(w http.ResponseWriter, req *CanonicalRequest) (*route, erro
 	if n == nil {
 		return nil, &pages.Error{Code: codeNoRoute, Detail: "There is nothing at this address."}
 	}
-	if rt := n.route(req.Method); rt != nil {
-		return rt, nil
+	header := req.header()
+	if rt := n.route(req.Method, header, req.Query); rt != nil {
+		return rt, rt.judgeRewrite(req) // 400
 	}
-	req.record.Route = n.routes[0].name
-	return nil, methodNotAllowed(w, n.allow)
+	routes, allow := n.routes, n.allow
+	if n.matches {
+		if routes = n.fitting(header, req.Query); len(routes) == 0 {
+			return nil, &pages.Error{Code: codeNoRoute, Detail: "There is nothing at this address for this kind of request."}
+		}
+		allow = allowed(routes)
+	}
+	req.record.Route = routes[0].name
+	return nil, methodNotAllowed(w, allow)
+}
+
+// header is what routes match; without a request there is none.
+func (c *CanonicalRequest) header() http.Header {
+	if c.in == nil {
+		return nil
+	}
+	return c.in.Header
 }
 
 // rules returns the node that decides over a path, and whether lenient servers would find the same.
@@ -135,30 +156,43 @@ func (t *table) rules(o origin.Origin, decoded string) (n *node, sure bool) {
 // Logins names the logins whose sessions open what is at a target (path, query and fragment) of o, for a GET. None
 // = it is not known: nothing is there, everybody may see it, or no session opens it.
 func (g *Gateway) Logins(o origin.Origin, target string) []string {
-	path, _, _ := strings.Cut(target, "#")
-	path, _, _ = strings.Cut(path, "?")
+	target, _, _ = strings.Cut(target, "#")
+	path, query, _ := strings.Cut(target, "?")
 	_, decoded, refusal := parsePath(path)
+	if refusal != "" && g.routes.slashed {
+		_, decoded, refusal = parseSlashed(path)
+	}
 	if refusal != "" || g.sites[o] == nil {
 		return nil
 	}
 	n, sure := g.routes.rules(o, decoded)
-	rt := n.route(http.MethodGet)
+	rt := n.route(http.MethodGet, nil, query) // of headers a browser sends those of its own
 	if !sure || rt == nil || rt.public || !rt.callers.accept.session {
 		return nil
 	}
 	return slices.Clone(rt.logins)
 }
 
-// route returns the route for a method, or nil.
-func (n *node) route(method string) *route {
+// route returns the first route for a method that the request fits, or nil.
+func (n *node) route(method string, header http.Header, query string) *route {
 	if n != nil {
 		for _, rt := range n.routes {
-			if rt.methods[method] {
+			if rt.methods[method] && rt.match.holds(header, query) {
 				return rt
 			}
 		}
 	}
 	return nil
+}
+
+// fitting are the routes that the request fits, but for its method.
+func (n *node) fitting(header http.Header, query string) (fit []*route) {
+	for _, rt := range n.routes {
+		if rt.match.holds(header, query) {
+			fit = append(fit, rt)
+		}
+	}
+	return fit
 }
 
 // holdsOthers reports whether routes of their own lie below a path.

@@ -21,44 +21,59 @@ const (
 	idlePerHost     = 512       // at least the concurrency, or connections are thrown away: 2.4 × the cost
 )
 
-// newLane makes the one way to all upstreams: package wire for what is most frequent, at half of
+// wire makes the usual way to upstreams: package wire for what is most frequent, at half of
 // the cost (docs/adr/0005), and an http.Transport for everything else.
-func newLane(sockets map[string]string) (http.RoundTripper, error) {
+func (s settings) wire(otherwise *http.Transport) (*wire.Transport, error) {
 	return wire.New(wire.Config{
-		DialTimeout:            dialWait,
-		ResponseHeaderTimeout:  responseWait,
+		DialTimeout:            s.connect,
+		ResponseHeaderTimeout:  s.header,
 		IdleTimeout:            idleConn,
 		IdlePerHost:            idlePerHost,
 		MaxResponseHeaderBytes: maxAnswerHeader,
-	}, wire.Deps{Fallback: newTransport(sockets), Dial: newDial(sockets).context})
+	}, wire.Deps{Fallback: otherwise, Dial: newDial(s.sockets, s.connect).context})
 }
 
-// newOnce makes the way of requests that were approved: each over a connection of its own, and over HTTP/1.1.
+// once makes the way of requests that were approved: each over a connection of its own, and over HTTP/1.1.
 // package wire and http.Transport send a request again if a connection that was used before closes before the
 // answer, also a POST with an Idempotency-Key; HTTP/2 does so if the upstream resets the stream. Nobody knows then whether the
 // first one was read, and one consent is good for one request.
-func newOnce(sockets map[string]string) *http.Transport {
-	t := newTransport(sockets)
+func (s settings) once() *http.Transport {
+	s.protocol = "h1"
+	t := s.transport()
 	t.DisableKeepAlives = true
-	t.Protocols = new(http.Protocols)
-	t.Protocols.SetHTTP1(true)
 	return t
 }
 
-// newTransport uses no proxy of the environment, asks for no compression of its own, and
+// How soon it is noticed that nobody is at the other end of an HTTP/2 connection: it may carry streams that are silent for
+// hours, and every new request.
+const (
+	pingAfter = 30 * time.Second
+	pingWait  = 15 * time.Second
+)
+
+// transport uses no proxy of the environment, asks for no compression of its own, and
 // follows no redirects (a RoundTripper never does).
-func newTransport(sockets map[string]string) *http.Transport {
-	return &http.Transport{
+func (s settings) transport() *http.Transport {
+	t := &http.Transport{
 		Proxy:                  nil,
-		DialContext:            newDial(sockets).context,
-		TLSHandshakeTimeout:    handshakeWait,
-		ResponseHeaderTimeout:  responseWait,
+		DialContext:            newDial(s.sockets, s.connect).context,
+		TLSClientConfig:        s.tls,
+		TLSHandshakeTimeout:    s.connect,
+		ResponseHeaderTimeout:  s.header,
 		IdleConnTimeout:        idleConn,
 		MaxIdleConnsPerHost:    idlePerHost,
 		DisableCompression:     true,
 		ForceAttemptHTTP2:      true, // by ALPN, so on https only
 		MaxResponseHeaderBytes: maxAnswerHeader,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingWait},
 	}
+	if s.protocol != "" {
+		t.Protocols = new(http.Protocols)
+		t.Protocols.SetHTTP1(s.protocol == "h1")
+		t.Protocols.SetHTTP2(s.protocol == "h2")
+		t.Protocols.SetUnencryptedHTTP2(s.protocol == "h2c")
+	}
+	return t
 }
 
 // socketHost makes a host name for a unix socket, under which the transport keeps its

@@ -161,7 +161,7 @@ func TestAnUpstreamThatDoesNotAnswerInTimeIs504(t *testing.T) {
 					_, _ = io.Copy(io.Discard, c)
 				}
 			}()
-			transport := newTransport(nil)
+			transport := testSettings().transport()
 			transport.DialContext = silent.Dial
 			defer transport.CloseIdleConnections()
 			return transport.RoundTrip(r)
@@ -264,3 +264,6 @@ func TestAClientThatLeftIsLoggedAsThat(t *testing.T) {
 		})
 	}
 }
+
+// testSettings are those of a route that says nothing of its connections.
+func testSettings() settings { return settings{connect: dialWait, header: responseWait} }

@@ -7,29 +7,26 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
-
-	"github.com/doorward/doorward/internal/identity"
 )
 
 const (
-	vigilEvery = time.Second // so long at most a stream outlives its session
+	vigilEvery = time.Second // so long at most a stream outlives what lets it in
 	shortBody  = 1 << 20     // bytes; an answer of a known length up to this needs no vigil
 )
 
-// Streams tells whether the session that a request came with is still there. Asked once a
-// second for each long answer, it must cost little; it is no activity.
-type Streams interface {
-	Alive(r *http.Request, who *identity.Identity) (bool, error)
-}
-
 // vigil is the body of an answer that may last: a WebSocket, an event stream, a large
 // download. It ends with the session of who asked for it, whether that was signed out,
-// revoked or ran out (P180, P131). Where it cannot be known, the answer goes on: it began
+// revoked or ran out (P180, P131), and with their right to have asked: once a refresh has taken
+// a group from them, or a reload the route. Where it cannot be known, the answer goes on: it began
 // with a yes, and an outage of the store must not cut everybody's connections.
+//
+// The connection is cut, of a WebSocket too. A close frame (1008) would have to stand between two frames, and where one
+// ends nobody knows who does not read them all.
 type vigil struct {
 	io.ReadCloser
-	alive func() (bool, error) // still, for who asked
-	ended func()               // is told of an end that we made
+	look  func() (why string, err error) // what has ended it; "" = nothing
+	ended func(why string)               // is told of an end that we made
+	every time.Duration
 	timer *time.Timer
 	done  atomic.Bool
 }
@@ -40,47 +37,50 @@ func mayLast(res *http.Response) bool {
 }
 
 // watch puts a vigil over an answer.
-func watch(res *http.Response, alive func() (bool, error), ended func()) {
-	g := &vigil{ReadCloser: res.Body, alive: alive, ended: ended}
-	g.timer = time.AfterFunc(time.Hour, g.look)
-	g.timer.Reset(vigilEvery) // only now may look find the timer
+func watch(res *http.Response, every time.Duration, look func() (why string, err error), ended func(why string)) {
+	g := &vigil{ReadCloser: res.Body, look: look, ended: ended, every: every}
+	g.timer = time.AfterFunc(time.Hour, g.turn)
+	g.timer.Reset(every) // only now may turn find the timer
 	res.Body = g
 	if both, ok := g.ReadCloser.(io.ReadWriteCloser); ok && res.StatusCode == http.StatusSwitchingProtocols {
 		res.Body = &tunnel{vigil: g, Writer: both}
 	}
 }
 
-// streams is who knows whether what let a request in still would. Deps.Streams speaks for the cookie only; for
-// who came by something else it is whoever vouched for them, if they can say.
-func (v *visit) streams() Streams {
-	if v.forwarder.streams == nil || v.claim == noClaim {
-		return v.forwarder.streams
-	}
-	return v.by
-}
-
 // keepVigil puts a vigil over the answers that need one.
 func (v *visit) keepVigil(res *http.Response) {
-	streams := v.streams()
-	if v.who == nil || streams == nil || !mayLast(res) {
+	f := v.forwarder
+	if f.current == nil && (v.who == nil || v.streams() == nil) || !mayLast(res) {
 		return
 	}
-	watch(res, func() (bool, error) { return streams.Alive(v.req.in, v.who) }, func() {
-		v.forwarder.log.LogAttrs(context.Background(), slog.LevelInfo, "stream ended with its session",
+	s := &standing{visit: v, asked: v.who, of: v.route, at: v.route.now()}
+	watch(res, f.vigil, s.ended, func(why string) {
+		f.log.LogAttrs(context.Background(), slog.LevelInfo, "stream ended with "+why,
 			slog.String("reference", v.req.record.Reference), slog.String("route", v.route.name))
 	})
 }
 
-func (g *vigil) look() {
+func (g *vigil) turn() {
 	if g.done.Load() {
 		return
 	}
-	if alive, err := g.alive(); alive || err != nil {
-		g.timer.Reset(vigilEvery)
+	why, err := g.judged()
+	if why == "" || err != nil {
+		g.timer.Reset(g.every)
 		return
 	}
-	g.ended()
+	g.ended(why)
 	_ = g.ReadCloser.Close() // whoever reads it gets an error, and the client's connection is cut
+}
+
+// judged makes an end of a panic: it would be the process's otherwise, and comes again each second.
+func (g *vigil) judged() (why string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			why, err = "a panic while deciding: "+describe(p), nil
+		}
+	}()
+	return g.look()
 }
 
 // Close ends the vigil too.

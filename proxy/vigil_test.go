@@ -23,6 +23,10 @@ func (f *fate) Alive(r *http.Request, who *identity.Identity) (bool, error) {
 	return !f.gone.Load() && who.Subject != "" && r.Header.Get("Cookie") != "", nil
 }
 
+// impatience is how long laboratories wait between two looks at a stream: the sockets are real, and so is the time. That
+// the product waits no longer than a second is held by TestP180AStreamEndsWithTheTokenThatBeganIt.
+const impatience = 40 * time.Millisecond
+
 func TestP180AStreamEndsWithItsSession(t *testing.T) {
 	for name, open := range map[string]string{
 		"an event stream":  request("GET", "/x?stream", as("alice"), "Connection: keep-alive"),
@@ -30,9 +34,8 @@ func TestP180AStreamEndsWithItsSession(t *testing.T) {
 		"a WebSocket":      socketRequest("/x", as("alice"), "Origin: https://app.test"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // each takes seconds of real time: the sockets are real
 			session := &fate{}
-			l := newLab(t, func(_ *Config, d *Deps) { d.Streams = session })
+			l := newLab(t, func(_ *Config, d *Deps) { d.Streams, d.vigil = session, impatience })
 			begun, ended := make(chan struct{}), make(chan struct{})
 			l.e.streams(func(w http.ResponseWriter, r *http.Request) {
 				defer close(ended)
@@ -52,7 +55,7 @@ func TestP180AStreamEndsWithItsSession(t *testing.T) {
 			c := l.write(open)
 			<-begun
 			session.broken.Store(true) // an outage of the store ends nothing
-			silent := time.AfterFunc(2*vigilEvery, func() {
+			silent := time.AfterFunc(4*impatience, func() {
 				session.broken.Store(false)
 				session.gone.Store(true)
 			})
@@ -61,7 +64,7 @@ func TestP180AStreamEndsWithItsSession(t *testing.T) {
 			if err := readToEnd(c); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Logf("the client reads %v", err)
 			}
-			if lasted := time.Since(began); lasted < vigilEvery {
+			if lasted := time.Since(began); lasted < 4*impatience {
 				t.Errorf("it ended after %s, when the store could not be asked", lasted)
 			}
 			within(t, ended, "E to see the end")

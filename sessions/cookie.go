@@ -35,7 +35,7 @@ func (c Cookie) Owns(name string) bool {
 	case len(tail) == 2 && tail[0] == '.':
 		return tail[1] >= '1' && tail[1] <= '0'+maxChunks
 	}
-	return strings.HasPrefix(tail, "-login.") || strings.HasPrefix(tail, "-post.")
+	return strings.HasPrefix(tail, "-login.") || strings.HasPrefix(tail, "-post.") || strings.HasPrefix(tail, "-at.") || strings.HasPrefix(tail, "-kept.")
 }
 
 // Prefixed returns the cookie name for an origin: suffix is put behind the base name, and "__Host-",

@@ -13,7 +13,7 @@ func TestOwns(t *testing.T) {
 	c := Cookie{Name: "doorward"}
 	own := []string{
 		"doorward", "__Host-doorward", "__Secure-doorward", "doorward.1", "__Host-doorward.1", "__Host-doorward.4", "__Host-doorward.5", "__Secure-doorward.2",
-		"__Host-doorward-login.Zm9v", "doorward-login.Zm9v", "__Host-doorward-login.loop", "__Host-doorward-post.Zm9v", "doorward-post.x", "__Secure-doorward-login.x",
+		"__Host-doorward-login.Zm9v", "doorward-login.Zm9v", "__Host-doorward-login.loop", "__Host-doorward-post.Zm9v", "doorward-post.x", "__Host-doorward-at.0a1b", "__Secure-doorward-login.x",
 	}
 	foreign := []string{
 		"", "doorward2", "mydoorward", "doorwar", "doorward-", "doorward.", "doorward.0", "doorward.6", "doorward.10", "doorward.1x", "doorward.x", "doorward_1", "doorward-login",

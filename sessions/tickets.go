@@ -31,12 +31,21 @@ func (t *Tickets) Authenticate(_ http.ResponseWriter, r *http.Request) (*identit
 
 // Alive is [Keeper.Alive] for a ticket.
 func (t *Tickets) Alive(r *http.Request, who *identity.Identity) (bool, error) {
+	now, err := t.Current(r, who)
+	return now != nil, err
+}
+
+// Current is [Keeper.Current] for a ticket.
+func (t *Tickets) Current(r *http.Request, who *identity.Identity) (*identity.Identity, error) {
 	p, ok := t.presented(r)
 	if !ok {
-		return false, nil
+		return nil, nil
 	}
 	_, e, err := t.k.find(r.Context(), p)
-	return e != nil && e.rec.who.Key() == who.Key(), err
+	if e == nil || err != nil || e.session.Who.Key() != who.Key() {
+		return nil, err
+	}
+	return e.session.Who, nil
 }
 
 // presented reads the ticket that r carries.

@@ -17,7 +17,9 @@ import (
 	"github.com/doorward/doorward/internal/pages"
 	"github.com/doorward/doorward/internal/seal"
 	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/telemetry"
 	"github.com/doorward/doorward/proxy"
+	"github.com/doorward/doorward/proxy/extauthz"
 	"github.com/doorward/doorward/sessions"
 )
 
@@ -28,10 +30,13 @@ type graph struct {
 	handler http.Handler
 	egress  *proxy.Egress // nil without an outbound side
 	gateway *proxy.Gateway
+
+	extAuthz *extauthz.Handler // nil without listen.ext_authz
 	pages   *pages.Pages
 
 	providers   map[string]*provider.Client
 	revoker     *flows.Revoker
+	signals     *telemetry.Signals // nil = nobody is told anything
 	credentials *credential.Set
 	verifier    *bearer.Verifier
 
@@ -42,9 +47,19 @@ type graph struct {
 	personal *personal.Tokens // nil where nobody can mint any
 }
 
+// start begins what goes on between requests, now that they come here.
+func (g *graph) start() {
+	if g.gateway != nil {
+		g.gateway.Start()
+	}
+}
+
 // close gives back what a graph holds besides memory. Requests that still run under it end
 // as they would have.
 func (g *graph) close() {
+	if g.gateway != nil {
+		g.gateway.Close()
+	}
 	if g.keeper != nil {
 		g.keeper.Close()
 	}
@@ -57,6 +72,9 @@ func (g *graph) close() {
 	}
 	for _, p := range g.providers {
 		p.Close()
+	}
+	if g.signals != nil {
+		g.signals.Audit.Close()
 	}
 }
 
@@ -71,12 +89,15 @@ func build(c *config.Config, st *state, before *graph, log *slog.Logger) (*graph
 	if err != nil {
 		return nil, err
 	}
+	if g.signals, err = st.signals(c, ring, log); err != nil {
+		return nil, configError("telemetry", err)
+	}
 	if g.pages, err = pages.New(pages.Config{Prefix: c.Listen.Prefix}); err != nil {
 		return nil, err
 	}
 	for _, pc := range c.Providers() {
 		pc.PreviousSecret = previousSecret(before, pc)
-		if g.providers[pc.Name], err = provider.New(pc, provider.Deps{Store: st.shared, Ring: ring, Log: log}); err != nil {
+		if g.providers[pc.Name], err = provider.New(pc, provider.Deps{Store: st.shared, Ring: ring, Log: log, Signals: g.signals}); err != nil {
 			return nil, configError("provider."+pc.Name, err)
 		}
 	}
@@ -96,8 +117,8 @@ func (g *graph) obtain(st *state, ring *seal.Ring, log *slog.Logger) (err error)
 	if g.config.Shared == "memory" { // no other replica sees it, and sessions live in it, too: tokens would fill it
 		shared = nil
 	}
-	if g.credentials, err = credential.New(g.config.Credentials(), credential.Deps{
-		Providers: g.providers, Shared: shared, Ring: ring, Issuer: g.assertionIssuer(), Log: log,
+	if g.credentials, err = credential.New(append(g.config.Credentials(), g.config.Assertions()...), credential.Deps{
+		Providers: g.providers, Shared: shared, Ring: ring, Issuer: g.assertionIssuer(), Log: log, Signals: g.signals,
 	}); err != nil {
 		return configError("credential", err)
 	}
@@ -130,20 +151,20 @@ func (g *graph) signIn(st *state, ring *seal.Ring, log *slog.Logger) (err error)
 	valid := flows.Knows(c.Flows().Logins, g.providers, c.Flows().Users...)
 	if g.keeper, err = sessions.New(c.Sessions(), sessions.Deps{
 		Sessions: st.sessions, Shared: st.shared, Ring: ring, Origins: g.origins, Log: log,
-		Refresh: flows.Refresher(g.providers), Valid: valid, Ended: g.ended, Refreshed: g.refreshed,
+		Refresh: g.refresher(), Valid: valid, Ended: g.ended, Refreshed: g.refreshed,
 	}); err != nil {
 		return configError("sessions", err)
 	}
 	if c.Tokens().MaxLifetime > 0 {
 		if g.personal, err = personal.New(c.Tokens(), personal.Deps{
-			Store: st.shared, Ring: ring, Sessions: g.keeper, Origins: g.origins, Pages: g.pages, Log: log, Valid: valid,
+			Store: st.shared, Ring: ring, Sessions: g.keeper, Origins: g.origins, Pages: g.pages, Log: log, Valid: valid, Signals: g.signals,
 		}); err != nil {
 			return configError("tokens", err)
 		}
 	}
 	g.flows, err = flows.New(c.Flows(), flows.Deps{
 		Providers: g.providers, Sessions: g.keeper, Revoker: g.revoker, Shared: st.shared, Ring: ring, Origins: g.origins, Pages: g.pages, Log: log,
-		Offers: g.offers, SignedIn: g.signedIn,
+		Offers: g.offers, SignedIn: g.signedIn, Signals: g.signals,
 	})
 	if err != nil {
 		return configError("login", err)
@@ -161,9 +182,11 @@ func (g *graph) ended(ctx context.Context, who *identity.Identity) {
 // personal tokens, too.
 func (g *graph) refreshed(ctx context.Context, old, now *identity.Identity) {
 	g.credentials.Forget(ctx, old)
-	if now != nil {
-		g.signedIn(ctx, now)
+	if now == nil {
+		g.lost(ctx, old)
+		return
 	}
+	g.signedIn(ctx, now)
 }
 
 // signedIn is told who has just signed in.
@@ -182,12 +205,12 @@ func (g *graph) offers(o origin.Origin, target string) []string {
 }
 
 // outbound makes the egress side.
-func (g *graph) outbound(_ *state, _ *seal.Ring, log *slog.Logger) error {
+func (g *graph) outbound(st *state, _ *seal.Ring, log *slog.Logger) error {
 	targets, callers := g.config.Egress()
 	if g.config.Listen.Egress == "" {
 		return nil
 	}
-	d := proxy.EgressDeps{Bearers: make(map[string]proxy.Bearer), Sources: g.sources(), Pages: g.pages, Log: log}
+	d := proxy.EgressDeps{Bearers: make(map[string]proxy.Bearer), Sources: g.sources(), Pages: g.pages, Log: log, Current: func() *proxy.Egress { return st.egress(g) }}
 	for name, bc := range callers {
 		checker, err := g.verifier.Checker(bc)
 		if err != nil {
@@ -208,7 +231,7 @@ func (g *graph) outbound(_ *state, _ *seal.Ring, log *slog.Logger) error {
 // sources are all credentials, as the proxy wants them.
 func (g *graph) sources() map[string]proxy.Source {
 	all := make(map[string]proxy.Source)
-	for _, cc := range g.config.Credentials() {
+	for _, cc := range append(g.config.Credentials(), g.config.Assertions()...) {
 		all[cc.Name] = g.credentials.Source(cc.Name)
 	}
 	return all

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/doorward/doorward/flows"
+	"github.com/doorward/doorward/flows/bearer"
 	"github.com/doorward/doorward/flows/credential"
 	"github.com/doorward/doorward/internal/config"
 	"github.com/doorward/doorward/internal/credentials"
@@ -23,10 +24,20 @@ var (
 	} = (*credential.Source)(nil)
 	_ proxy.Renewer = (*sessions.Keeper)(nil)
 	_ proxy.StepUp  = (*flows.Starter)(nil)
+
+	_ proxy.Present       = (*sessions.Keeper)(nil)
+	_ proxy.Present       = ownTokens{}
+	_ proxy.Present       = (*flows.Basic)(nil)
+	_ proxy.Present       = (*flows.Keys)(nil)
+	_ proxy.BearerPresent = (*bearer.Checker)(nil)
+	_ proxy.Keeper        = (*flows.Kept)(nil)
 )
 
+// purposeSticky is of the key of the cookies that keep a browser with one upstream: the same at every replica.
+const purposeSticky seal.Purpose = "proxy: sticky"
+
 // inbound makes the public side: own endpoints and routes.
-func (g *graph) inbound(_ *state, _ *seal.Ring, log *slog.Logger) error {
+func (g *graph) inbound(st *state, ring *seal.Ring, log *slog.Logger) error {
 	pc := g.config.Proxy()
 	if len(pc.Routes) == 0 {
 		g.handler = noRoutes{g.pages}
@@ -41,9 +52,10 @@ func (g *graph) inbound(_ *state, _ *seal.Ring, log *slog.Logger) error {
 		own.Handle("GET "+pc.Prefix+"/jwks.json", keySet(keys))
 	}
 	d := proxy.Deps{
-		Origins: g.origins, Session: g.keeper, Streams: g.keeper, Tokens: g.tokens(), Own: own, Pages: g.pages, Log: log,
+		Origins: g.origins, Session: g.keeper, Streams: g.keeper, Current: func() *proxy.Gateway { return st.gateway(g) }, Tokens: g.tokens(), Own: own, Pages: g.pages, Log: log, Posts: g.flows.Kept(),
 		Starters: make(map[string]proxy.Starter), Basic: make(map[string]proxy.Authenticator), Approvers: make(map[string]proxy.Approver),
 		Bearers: make(map[string]proxy.Bearer), Keys: make(map[string]proxy.Authenticator), Sources: g.sources(),
+		StickyKey: ring.Derive(purposeSticky, 32)[0],
 	}
 	for _, route := range pc.Routes {
 		if route.Public {
@@ -58,7 +70,7 @@ func (g *graph) inbound(_ *state, _ *seal.Ring, log *slog.Logger) error {
 		return configError("route", err)
 	}
 	g.gateway, g.handler = gateway, gateway
-	return nil
+	return g.askable()
 }
 
 // serveRoute gives a route those who say who is calling, and what of the flows it needs.
@@ -134,6 +146,7 @@ type ownTokens struct{ tickets, personal tokenKeeper }
 type tokenKeeper interface {
 	proxy.Authenticator
 	proxy.Streams
+	proxy.Present
 }
 
 func (t ownTokens) keeper(r *http.Request) tokenKeeper {
@@ -159,6 +172,14 @@ func (t ownTokens) Authenticate(w http.ResponseWriter, r *http.Request) (*identi
 		return k.Authenticate(w, r)
 	}
 	return nil, false, nil
+}
+
+// Current asks the one who has handed the token out.
+func (t ownTokens) Current(r *http.Request, who *identity.Identity) (*identity.Identity, error) {
+	if k := t.keeper(r); k != nil {
+		return k.Current(r, who)
+	}
+	return nil, nil
 }
 
 // Alive asks the one who has handed the token out.

@@ -62,7 +62,7 @@ func selfAuthorities(address string) []string {
 // ownListeners are the addresses to which nothing may go out by a name. A listener that is given by a name, or as a
 // socket, is no address.
 func ownListeners(c *config.Config) (own []netip.AddrPort) {
-	for _, at := range []string{c.Listen.HTTP, c.Listen.Admin, c.Listen.Egress} {
+	for _, at := range []string{c.Listen.HTTP, c.Listen.Admin, c.Listen.Egress, c.Listen.ExtAuthz} {
 		host, port, err := net.SplitHostPort(at)
 		if err != nil {
 			continue

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,7 +16,10 @@ import (
 // TestP189NoSecretEverLeavesInALogOrAPage drives every flow that exists, well and badly,
 // at the most talkative log level, then looks for every secret that was in play.
 func TestP189NoSecretEverLeavesInALogOrAPage(t *testing.T) {
-	s := newStack(t, "").start()
+	to := newCollector(t)
+	s, _ := audited(t, "full", "")
+	s.toml = strings.Replace(s.toml, "[telemetry]\n", fmt.Sprintf("[telemetry]\notlp = %q\n", to.URL), 1)
+	s.start()
 	b := s.browser()
 	var shown strings.Builder // every page and header that Doorward itself wrote
 	look := func(p *testnet.Page) *testnet.Page {
@@ -68,6 +74,7 @@ func TestP189NoSecretEverLeavesInALogOrAPage(t *testing.T) {
 	stray := s.idp.Last(idp.Token).Form
 	look(s.browser().Open(t, s.origin+"/oauth2/callback?"+url.Values{"code": {stray.Get("code")}, "state": {"stray"}}.Encode()))
 	look(b.Open(t, s.origin+"/oauth2/sign_out"))
+	metrics := s.metrics()
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -104,12 +111,21 @@ func TestP189NoSecretEverLeavesInALogOrAPage(t *testing.T) {
 	if len(secrets) < 25 {
 		t.Fatalf("only %d secrets were in play: the canary sings of nothing", len(secrets))
 	}
+	audit, err := os.ReadFile(filepath.Join(s.dir, "audit.jsonl"))
+	if err != nil || len(audit) < 2000 || to.bodies.Len() < 2000 {
+		t.Fatalf("nothing was audited or traced: %v", err)
+	}
 	for name, secret := range secrets {
 		if secret == "" {
 			continue
 		}
 		if strings.Contains(s.log.String(), secret) {
 			t.Errorf("the log holds a %s", name)
+		}
+		for where, text := range map[string]string{"the audit log": string(audit), "a metric": metrics, "a trace": to.bodies.String()} {
+			if strings.Contains(text, secret) {
+				t.Errorf("%s holds a %s", where, name)
+			}
 		}
 		if strings.Contains(shown.String(), secret) {
 			t.Errorf("a page holds a %s", name)

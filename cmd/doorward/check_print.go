@@ -72,7 +72,7 @@ func printRoutes(out io.Writer, c *config.Config) {
 		}
 		columns(out, func(w io.Writer) {
 			for _, rt := range here {
-				fmt.Fprintf(w, "    %s\t%s\t%s: to %s\n    \t\t%s\n", plain(rt.Path), methods(rt), rt.Name, upstreams(rt), strings.Join(terms(rt, c.Caller(rt.Name)), "; "))
+				fmt.Fprintf(w, "    %s\t%s\t%s: %s\n    \t\t%s\n", plain(rt.Path), methods(rt), rt.Name, destination(rt), strings.Join(terms(rt, c.Caller(rt.Name)), "; "))
 			}
 		})
 	}
@@ -86,7 +86,7 @@ func routesOf(routes []proxy.Route, o origin.Origin) (here []proxy.Route) {
 		}
 	}
 	slices.SortStableFunc(here, func(a, b proxy.Route) int {
-		return cmp.Or(cmp.Compare(depth(b), depth(a)), strings.Compare(plain(a.Path), plain(b.Path)), cmp.Compare(len(b.Hosts), len(a.Hosts)))
+		return cmp.Or(cmp.Compare(depth(b), depth(a)), strings.Compare(plain(a.Path), plain(b.Path)), cmp.Compare(min(len(b.Hosts), 1), min(len(a.Hosts), 1)), cmp.Compare(unmatched(a), unmatched(b)))
 	})
 	all := slices.Clone(here)
 	return slices.DeleteFunc(here, func(rt proxy.Route) bool {
@@ -116,11 +116,50 @@ func hides(a, b proxy.Route) bool {
 	return len(a.Hosts) > 0 && len(b.Hosts) == 0 && plain(a.Path) == plain(b.Path)
 }
 
-func methods(rt proxy.Route) string {
-	if len(rt.Methods) == 0 {
-		return "all methods"
+// unmatched puts routes with a match in front.
+func unmatched(rt proxy.Route) int {
+	if rt.Match.Empty() {
+		return 1
 	}
-	return strings.Join(rt.Methods, " ")
+	return 0
+}
+
+// methods are what of a request, beside host and path, a route is for.
+func methods(rt proxy.Route) string {
+	words := "all methods"
+	if len(rt.Methods) > 0 {
+		words = strings.Join(rt.Methods, " ")
+	}
+	for _, name := range slices.Sorted(maps.Keys(rt.Match.Headers)) {
+		words += " with " + name + valuesWords(": ", rt.Match.Headers[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(rt.Match.Query)) {
+		words += " with ?" + name + valuesWords("=", rt.Match.Query[name])
+	}
+	return words
+}
+
+func valuesWords(sign string, values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return sign + strings.Join(values, "|")
+}
+
+// destination says what becomes of a request that may pass.
+func destination(rt proxy.Route) string {
+	switch a := rt.Answer; {
+	case a == nil && len(rt.Upstreams) == 0:
+		return "for forward-auth only, never proxied"
+	case a == nil:
+		return "to " + upstreams(rt)
+	case a.Redirect != nil:
+		return fmt.Sprintf("redirects by %d to %s", a.Redirect.Status, a.Redirect.To)
+	case a.Respond != nil:
+		return fmt.Sprintf("answers %d with %d bytes", a.Respond.Status, len(a.Respond.Body))
+	default:
+		return "serves the files below " + a.Files.Root
+	}
 }
 
 // terms says on which terms a route lets requests pass, and what it adds to them.
@@ -184,18 +223,32 @@ func sets(rt proxy.Route) []string {
 }
 
 func who(rt proxy.Route) string {
-	if len(rt.Allow) == 0 && rt.Require != "" {
-		return "everybody who meets require"
-	}
-	if len(rt.Allow) == 0 {
-		return "everybody"
-	}
-	words := make([]string, 0, len(rt.Allow))
-	for _, r := range rt.Allow {
-		words = append(words, ruleWords(r))
+	words := "everybody"
+	if len(rt.Allow) > 0 {
+		words = anyOf(rt.Allow)
 	}
 	if rt.Require != "" {
-		return "(" + strings.Join(words, ", or ") + ") who meets require"
+		if len(rt.Allow) > 0 {
+			words = "(" + words + ")"
+		}
+		words += " who meets require"
+	}
+	if len(rt.Deny) > 0 {
+		words += ", but not " + anyOf(rt.Deny)
+	}
+	if rt.Hook != nil {
+		words += ", if " + rt.Hook.URL + " agrees"
+	}
+	if rt.DryRun {
+		words = "whoever is signed in (dry run; it would be " + words + ")"
+	}
+	return words
+}
+
+func anyOf(rules []policy.Rule) string {
+	words := make([]string, 0, len(rules))
+	for _, r := range rules {
+		words = append(words, ruleWords(r))
 	}
 	return strings.Join(words, ", or ")
 }
@@ -210,7 +263,11 @@ func ruleWords(r policy.Rule) string {
 		}
 	}
 	add("group", r.Groups)
+	add("role", r.Roles)
 	add("e-mail", r.Emails)
+	for _, f := range r.EmailFiles {
+		all = append(all, fmt.Sprintf("one of %d e-mail entries in %s", len(f.Entries), f.Name))
+	}
 	add("domain", r.Domains)
 	add("user", r.Users)
 	if len(r.Scopes) > 0 {
@@ -220,6 +277,12 @@ func ruleWords(r policy.Rule) string {
 	for _, name := range slices.Sorted(maps.Keys(r.Claims)) {
 		add("claim "+name+" =", r.Claims[name])
 	}
+	networks := make([]string, 0, len(r.Networks))
+	for _, n := range r.Networks {
+		networks = append(networks, n.String())
+	}
+	add("from", networks)
+	add("by", r.Methods)
 	return strings.Join(all, " and ")
 }
 
@@ -231,6 +294,19 @@ func upstreams(rt proxy.Route) string {
 	s := strings.Join(list, " and ")
 	if rt.StripPrefix {
 		s += " without " + plain(rt.Path)
+	}
+	if rt.Rewrite.AddPrefix != "" {
+		s += " below " + rt.Rewrite.AddPrefix
+	}
+	for _, p := range rt.Rewrite.Paths {
+		s += fmt.Sprintf(", %s as %s", p.From, p.To)
+	}
+	switch rt.Rewrite.Host {
+	case "", "client":
+	case "upstream":
+		s += " under its own host"
+	default:
+		s += " as " + rt.Rewrite.Host
 	}
 	return s
 }

@@ -216,7 +216,14 @@ func printExplanation(out io.Writer, e *proxy.Explanation, who *identity.Identit
 		if e.Approve {
 			line("approval", "the person is asked on their phone first")
 		}
+		if e.Itself != "" {
+			line("answer", "%s", e.Itself)
+			return
+		}
 		line("upstream", "%s", e.Target)
+		if e.Host != "" {
+			line("host", "%s", e.Host)
+		}
 		for _, name := range slices.Sorted(maps.Keys(e.Headers)) {
 			line("header", "%s: %s", name, strings.Join(e.Headers[name], ", "))
 		}

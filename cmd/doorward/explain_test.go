@@ -52,6 +52,27 @@ path = "/open"
 upstream = ["http://10.0.0.2"]
 public = true
 credential = "key"
+[[route]]
+name = "made"
+host = "app.example.com"
+path = "/made"
+upstream = ["http://10.0.0.3"]
+public = true
+match = { query = { v = ["2"] } }
+rewrite = [{ from = "/made/{a}/{rest...}", to = "/{rest...}/{a}" }]
+host_header = "legacy.internal"
+encoded = ["slash"]
+[[route]]
+name = "gone"
+hosts = ["app.example.com", "old.example.com"]
+path = "/gone"
+redirect = { to = "https://www.example.com{path}?{query}", status = 308 }
+public = true
+[[route]]
+name = "wiki"
+host = "wiki.example.com"
+[listen]
+trusted_proxies = ["10.0.0.9/32"]
 [[egress]]
 name = "data"
 host = "data.local"
@@ -155,6 +176,26 @@ func TestExplainSaysWhatWouldBecomeOfARequest(t *testing.T) {
 `},
 		"a method that no route has, at a host of nobody": {"", []string{"-X", "POST", "https://nope.example/"}, `POST https://nope.example/
   answer   unknown_host: This host is not served here.
+`},
+		"an encoded slash, by a match, rewritten": {"", []string{"https://app.example.com/made/a%2fb/c?v=2"}, `GET https://app.example.com/made/a%2fb/c?v=2
+  route        made
+  caller       nobody
+  rule         public: may pass
+  upstream     http://10.0.0.3/c/a%2fb?v=2
+  host         legacy.internal
+  credential   none
+`},
+		"a redirect": {"", []string{"https://app.example.com/gone/x?y"}, `GET https://app.example.com/gone/x?y
+  route    gone
+  caller   nobody
+  rule     public: may pass
+  answer   308, to https://www.example.com/gone/x?y
+`},
+		"a route for forward-auth only": {alice, []string{"https://wiki.example.com/x"}, `GET https://wiki.example.com/x
+  route    wiki
+  caller   alice of https://id.example, a person, e-mail a@b.example, groups staff
+  rule     signed in: may pass
+  answer   no_route: this route is for forward-auth only
 `},
 		"an own endpoint": {"", []string{"https://app.example.com/oauth2/sign_in"}, `GET https://app.example.com/oauth2/sign_in
   route   none: this is an endpoint of Doorward's own

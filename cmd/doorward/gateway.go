@@ -34,8 +34,15 @@ func newGateway(c *config.Config, o config.Options, st *state, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
+	if err := first.openSignals(st); err != nil {
+		first.close()
+		return nil, err
+	}
 	g := &gateway{options: o, state: st, log: log, fresh: make(chan struct{}, 1)}
+	g.tellReload(nil, first, "", nil)
 	g.graph.Store(first)
+	st.serving.Store(first)
+	first.start()
 	return g, nil
 }
 
@@ -62,11 +69,18 @@ func (g *gateway) reload(why string) {
 	old := g.graph.Load()
 	c, err := config.Load(g.options)
 	if err != nil {
+		g.tellReload(old, nil, why, err)
 		g.log.Error("the configuration was not reloaded, the old one stays", "because", why, "error", err.Error())
 		return
 	}
 	next, err := build(c, g.state, old, g.log)
+	if err == nil {
+		if err = next.openSignals(g.state); err != nil {
+			next.close()
+		}
+	}
 	if err != nil {
+		g.tellReload(old, nil, why, err)
 		g.log.Error("the configuration was not reloaded, the old one stays", "because", why, "error", err.Error())
 		return
 	}
@@ -74,12 +88,15 @@ func (g *gateway) reload(why string) {
 		g.log.Warn("a change of this key takes effect at the next start only", "key", key)
 	}
 	g.graph.Store(next)
+	g.state.serving.Store(next)
+	next.start()
 	time.AfterFunc(retirement, old.close)
 	select {
 	case g.fresh <- struct{}{}:
 	default:
 	}
 	g.log.Info("configuration reloaded", "because", why)
+	g.tellReload(old, next, why, nil)
 }
 
 // needRestart names the keys that a reload cannot change: open listeners and stores.
@@ -91,10 +108,12 @@ func needRestart(old, now *config.Config) (keys []string) {
 		{"listen.http", old.Listen.HTTP == now.Listen.HTTP},
 		{"listen.admin", old.Listen.Admin == now.Listen.Admin},
 		{"listen.egress", old.Listen.Egress == now.Listen.Egress},
+		{"listen.ext_authz", old.Listen.ExtAuthz == now.Listen.ExtAuthz},
 		{"state_dir", old.StateDir == now.StateDir},
 		{"sessions.store", old.Store == now.Store},
 		{"sessions.shared", old.Shared == now.Shared},
 		{"telemetry.log", old.Log == now.Log},
+		{"telemetry.otlp", old.Trace.URL == now.Trace.URL},
 	} {
 		if !k.same {
 			keys = append(keys, k.name)
@@ -149,5 +168,5 @@ func (g *gateway) checks(ctx context.Context) []edge.Check {
 		}
 		checks = append(checks, c)
 	}
-	return checks
+	return append(checks, cur.upstreamChecks()...)
 }

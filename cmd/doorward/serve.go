@@ -52,22 +52,26 @@ func serve(ctx context.Context, o config.Options, out io.Writer, started func(*e
 		return err
 	}
 	defer st.close()
+	if err := st.watch(c, os.Stdout, log); err != nil {
+		return err
+	}
 	gw, err := newGateway(c, o, st, log)
 	if err != nil {
 		return err
 	}
 	defer gw.close()
+	defer gw.tellStop()
 
 	quietStandardLog(log)
 	access := telemetry.NewAccessLog(log)
 	defer access.Close()
-	public, outbound := access.Handler(gw, gw.onPanic), access.Handler(gw.outbound(), gw.onPanic)
+	public, outbound := access.HandlerOf(gw.listener("http"), gw, gw.onPanic), access.HandlerOf(gw.listener("egress"), gw.outbound(), gw.onPanic)
 	for _, w := range wrap {
 		public, outbound = w(public), w(outbound)
 	}
-	health := &edge.Health{Checks: gw.checks}
-	server, err := edge.New(edge.Config{HTTP: c.Listen.HTTP, Admin: c.Listen.Admin, Egress: c.Listen.Egress},
-		edge.Deps{Public: public, Admin: health.Handler(), Egress: outbound, Log: log})
+	health := &edge.Health{Checks: gw.checks, Metrics: st.watching.metrics.Handler(log)}
+	server, err := edge.New(edge.Config{HTTP: c.Listen.HTTP, Admin: c.Listen.Admin, Egress: c.Listen.Egress, ExtAuthz: c.Listen.ExtAuthz},
+		edge.Deps{Public: public, Admin: health.Handler(), Egress: outbound, ExtAuthz: access.HandlerOf(gw.listener("ext_authz"), gw.extAuthz(), gw.onPanic), Log: log})
 	if err != nil {
 		return err
 	}

@@ -9,10 +9,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/doorward/doorward/edge"
 	"github.com/doorward/doorward/internal/config"
 	"github.com/doorward/doorward/internal/seal"
+	"github.com/doorward/doorward/proxy"
 	"github.com/doorward/doorward/sessions/store"
 )
 
@@ -28,6 +30,27 @@ type state struct {
 	sessions store.Store // nil where sessions live in their cookies
 	shared   store.Store
 	keys     [][]byte // made here; nil if the configuration brings its own
+
+	serving atomic.Pointer[graph] // that answers requests by now; nil = each its own
+
+	watching watching
+}
+
+// gateway is the public side that answers requests by now, nil if there is none. Streams that began under another
+// configuration go on by its rules.
+func (st *state) gateway(own *graph) *proxy.Gateway {
+	if now := st.serving.Load(); now != nil {
+		return now.gateway
+	}
+	return own.gateway
+}
+
+// egress is the same of the outbound side.
+func (st *state) egress(own *graph) *proxy.Egress {
+	if now := st.serving.Load(); now != nil {
+		return now.egress
+	}
+	return own.egress
 }
 
 // openState opens what the configuration names and nothing else: with sessions and shared
@@ -117,6 +140,7 @@ func (st *state) checks(ctx context.Context) (checks []edge.Check) {
 }
 
 func (st *state) close() {
+	st.watching.tracer.Close()
 	for _, s := range []store.Store{st.sessions, st.shared} {
 		if s != nil {
 			_ = s.Close()

@@ -23,12 +23,21 @@ func versionCommand() *cobra.Command {
 	}
 }
 
+// bareVersion is the version alone.
+func bareVersion() string {
+	v := version
+	if info, ok := debug.ReadBuildInfo(); ok && v == "" {
+		v = info.Main.Version
+	}
+	if v == "" || v == "(devel)" {
+		return "development"
+	}
+	return v
+}
+
 func versionLine() string {
-	v, commit := version, ""
+	v, commit := bareVersion(), ""
 	if info, ok := debug.ReadBuildInfo(); ok {
-		if v == "" {
-			v = info.Main.Version
-		}
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {
 				commit = " " + s.Value[:min(12, len(s.Value))]

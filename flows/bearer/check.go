@@ -36,27 +36,37 @@ func (c *Checker) Check(ctx context.Context, p credentials.Presented) (*identity
 // more often than verdicts are renewed. An error means that it cannot be judged now, as in Check. The proof of possession
 // that a stream began with holds as long as the stream.
 func (c *Checker) Alive(ctx context.Context, who *identity.Identity) (bool, error) {
+	now, err := c.Current(ctx, who)
+	return now != nil, err
+}
+
+// Current is Alive for who wants to know also what the provider says of an opaque token by now; nil = it would not be
+// accepted any more.
+func (c *Checker) Current(ctx context.Context, who *identity.Identity) (*identity.Identity, error) {
 	if who == nil || who.Tokens == nil {
-		return false, nil
+		return nil, nil
 	}
 	now := c.v.now()
 	if !who.Ends.IsZero() && !now.Before(who.Ends) {
-		return false, nil
+		return nil, nil
 	}
 	v, err := c.verdict(ctx, who.Tokens.AccessToken.Reveal(), now)
-	if err != nil {
-		if r := new(credentials.Refusal); errors.As(err, &r) {
-			return false, nil
-		}
-		return false, err
+	switch {
+	case err != nil && refused(err):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case v.who != nil && v.who.Key() == who.Key():
+		return v.who, nil
+	case v.who != nil, refused(v.err):
+		return nil, nil
 	}
-	if v.who != nil {
-		return v.who.Key() == who.Key(), nil
-	}
-	if r := new(credentials.Refusal); errors.As(v.err, &r) {
-		return false, nil
-	}
-	return false, own(v.err)
+	return nil, own(v.err)
+}
+
+func refused(err error) bool {
+	r := new(credentials.Refusal)
+	return errors.As(err, &r)
 }
 
 // verdict looks first and reads the token afterwards: what is remembered has been read before.

@@ -58,7 +58,13 @@ func (s *Source) assertionClaims(who *identity.Identity, now time.Time) map[stri
 	if len(who.Groups) > 0 {
 		claims["groups"] = who.Groups
 	}
-	for name, value := range map[string]string{"name": who.Name, "preferred_username": who.Username} {
+	if len(who.AMR) > 0 {
+		claims["amr"] = who.AMR
+	}
+	if !who.AuthTime.IsZero() {
+		claims["auth_time"] = who.AuthTime.Unix()
+	}
+	for name, value := range map[string]string{"name": who.Name, "preferred_username": who.Username, "login": who.Login, "acr": who.ACR} {
 		if value != "" {
 			claims[name] = value
 		}

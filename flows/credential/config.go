@@ -9,6 +9,7 @@ import (
 	"github.com/doorward/doorward/flows/provider"
 	"github.com/doorward/doorward/internal/seal"
 	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/telemetry"
 	"github.com/doorward/doorward/sessions/store"
 )
 
@@ -64,7 +65,8 @@ type Deps struct {
 	Issuer    string      // iss of assertions: an origin of ours
 	Now       func() time.Time
 	Log       *slog.Logger
-	MaxBytes  uint64 // of cached tokens in memory; 0 = 64 MiB
+	MaxBytes  uint64             // of cached tokens in memory; 0 = 64 MiB
+	Signals   *telemetry.Signals // is told what was obtained, and how often the cache had it; nil = nobody is
 }
 
 func (d Deps) withDefaults() Deps {

@@ -102,8 +102,10 @@ func (s *Source) handleOf(who *identity.Identity) *handle {
 	switch {
 	case first.conf.Flow == flowAssertion: // everything that is written into it
 		t.text("claims")
-		t.list(who.Client, who.Email, who.Username, who.Name)
+		t.list(who.Client, who.Email, who.Username, who.Name, who.ACR)
 		t.list(who.Groups...)
+		t.list(who.AMR...)
+		t.number(int(who.AuthTime.Unix()))
 		t.flag(who.Machine)
 		t.flag(who.EmailVerified)
 		t.text(hashed(who.Tokens, accessToken))

@@ -64,6 +64,7 @@ func (s *Source) fetch(ctx context.Context, a attempt) (*entry, error) {
 		}
 	}
 	g, err := s.flow.ask(ctx, s, a.who)
+	s.tell(ctx, a, err)
 	if err != nil {
 		return nil, s.failed(a, err)
 	}

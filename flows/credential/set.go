@@ -12,6 +12,7 @@ import (
 
 	"github.com/doorward/doorward/internal/seal"
 	"github.com/doorward/doorward/internal/signing"
+	"github.com/doorward/doorward/internal/telemetry"
 )
 
 const (
@@ -34,6 +35,8 @@ type Set struct {
 	gates   map[string]*gate // by provider
 	ring    *seal.Ring
 	names   []*sync.Pool // of keyed hashes, one for each key of the ring; none without a ring
+
+	signals *telemetry.Signals // nil = nobody is told
 
 	now  func() time.Time
 	log  *slog.Logger
@@ -59,7 +62,7 @@ func build(c []Config, d Deps, clients map[string]client) (*Set, error) {
 	}
 	s := &Set{
 		sources: make(map[string]*Source, len(c)), issuer: d.Issuer, ring: d.Ring,
-		gates: make(map[string]*gate, len(clients)), now: d.Now, log: d.Log,
+		gates: make(map[string]*gate, len(clients)), now: d.Now, log: d.Log, signals: d.Signals,
 	}
 	if s.ring != nil {
 		for _, key := range s.ring.Derive(purposeName, seal.KeySize) {
@@ -102,6 +105,9 @@ func (s *Set) add(c *Config, clients map[string]client) {
 	source := &Source{
 		set: s, conf: *c, name: c.Name, client: clients[c.Provider], flow: flowOf(c.Flow), place: newPlace(c), mark: new(mark),
 		gate: s.gates[c.Provider],
+	}
+	if s.signals != nil && c.Flow != flowStatic {
+		source.asked = s.signals.Metrics.Cache(c.Name)
 	}
 	s.sources[c.Name] = source
 	s.order = append(s.order, source)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/internal/identity"
+	"github.com/doorward/doorward/internal/telemetry"
 )
 
 // Source is one credential, ready to act. It is a proxy.Source.
@@ -25,6 +26,7 @@ type Source struct {
 	same  *handle              // for flows that obtain the same for everybody
 	fixed *identity.Credential // of static
 	mark  *mark
+	asked *telemetry.CacheCounter // how often, and what the cache had
 }
 
 // mark is the key of a source's memo in an identity. It is no Source, because an identity may outlive a reload, and would
@@ -118,8 +120,10 @@ func (s *Source) Token(ctx context.Context, who *identity.Identity) (*identity.C
 		if e.due(now) {
 			s.renew(ctx, h, who, e)
 		}
+		s.asked.Hit()
 		return e.credential, nil
 	}
+	s.asked.Miss()
 	return s.obtain(ctx, h, who, false)
 }
 

@@ -38,15 +38,22 @@ func (t *Tokens) Authenticate(_ http.ResponseWriter, r *http.Request) (*identity
 
 // Alive reports whether the token that r came with still counts. It is no use of it.
 func (t *Tokens) Alive(r *http.Request, who *identity.Identity) (bool, error) {
+	now, err := t.Current(r, who)
+	return now != nil, err
+}
+
+// Current is Alive for who wants to know also what its owner's last sign-in or refresh has made of who; nil = it does not
+// count any more.
+func (t *Tokens) Current(r *http.Request, who *identity.Identity) (*identity.Identity, error) {
 	tok, here, ok := t.presented(r)
 	if !ok {
-		return false, nil
+		return nil, nil
 	}
 	e, err := t.find(r.Context(), tok, tok.id())
-	if err != nil || e == nil {
-		return false, err
+	if err != nil || e == nil || !e.at(here) || e.who.Key() != who.Key() || e.who.Session != who.Session {
+		return nil, err
 	}
-	return e.at(here) && e.who.Key() == who.Key() && e.who.Session == who.Session, nil
+	return e.who, nil
 }
 
 // presented reads the token that r carries, and the host that it carries it to.

@@ -102,6 +102,9 @@ func (t *Tokens) change(w http.ResponseWriter, r *http.Request, p *person) error
 	}
 	t.deps.Log.InfoContext(r.Context(), "personal token made", "token", made.id.String(), "login", p.who.Login, "provider", p.who.Provider,
 		"hosts", made.Hosts, "read_only", made.ReadOnly, "ends", time.UnixMilli(made.Ends).UTC())
+	t.deps.Signals.Tell(w, r, telemetry.Event{
+		Name: telemetry.EventToken, Outcome: telemetry.OK, Reason: "made", Who: p.who, Token: made.id.String(), Scopes: made.Scopes, Hosts: made.Hosts,
+	})
 	return t.hand(w, r, p, tok, made)
 }
 
@@ -117,6 +120,7 @@ func (t *Tokens) end(w http.ResponseWriter, r *http.Request, p *person, text str
 	}
 	if ok {
 		t.deps.Log.InfoContext(r.Context(), "personal token revoked", "token", id.String(), "login", p.who.Login, "provider", p.who.Provider)
+		t.deps.Signals.Tell(w, r, telemetry.Event{Name: telemetry.EventToken, Outcome: telemetry.OK, Reason: "revoked", Who: p.who, Token: id.String()})
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	switch {

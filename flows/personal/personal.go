@@ -14,6 +14,7 @@ import (
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
 	"github.com/doorward/doorward/internal/seal"
+	"github.com/doorward/doorward/internal/telemetry"
 	"github.com/doorward/doorward/sessions"
 	"github.com/doorward/doorward/sessions/store"
 )
@@ -49,6 +50,8 @@ type Deps struct {
 	// Valid reports whether an identity still is one under this configuration. It is asked once for each token that is read
 	// from the store, and must not block; nil = all are.
 	Valid func(who *identity.Identity) bool
+
+	Signals *telemetry.Signals // is told of tokens that are made and revoked; nil = nobody is
 }
 
 // Tokens are all personal access tokens. It is a proxy.Authenticator for requests whose Authorization holds one. It is safe for

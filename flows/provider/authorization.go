@@ -111,7 +111,7 @@ func (c *Client) authorizationBase(endpoint string, extra url.Values) (string, e
 func (c *Client) CheckIssuer(ctx context.Context, iss []string) error {
 	switch len(iss) {
 	case 1:
-		if iss[0] != c.conf.Issuer {
+		if iss[0] != c.conf.Issuer && !c.ofGitHub(iss[0]) {
 			return fail(Misbehaved, "bad_issuer", "the response is of %s, the login was begun at %q", shown(iss[0]), c.conf.Issuer)
 		}
 		return nil

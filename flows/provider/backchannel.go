@@ -34,11 +34,12 @@ type backchannel struct {
 	client *http.Client
 	now    func() time.Time
 	skew   *skew
+	saw    witness
 }
 
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
-func newBackchannel(roots *x509.CertPool, certificate *tls.Certificate, dial dialer, issuerHost string, now func() time.Time) *backchannel {
+func newBackchannel(roots *x509.CertPool, certificate *tls.Certificate, dial dialer, issuerHost string, now func() time.Time, saw witness) *backchannel {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
 	if certificate != nil {
 		conf.Certificates = []tls.Certificate{*certificate}
@@ -50,6 +51,7 @@ func newBackchannel(roots *x509.CertPool, certificate *tls.Certificate, dial dia
 	return &backchannel{
 		now:  now,
 		skew: new(skew),
+		saw:  saw,
 		client: &http.Client{
 			// A redirect would carry client secret, code and tokens to another place (P110).
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -100,13 +102,11 @@ func (a *answer) json() bool {
 }
 
 func (b *backchannel) get(ctx context.Context, target string, header http.Header) (*answer, error) {
-	return b.do(ctx, http.MethodGet, target, header, "", callTimeout)
+	return b.getFrom(ctx, "other", target, header)
 }
 
 func (b *backchannel) post(ctx context.Context, target string, header http.Header, form url.Values, timeout time.Duration) (*answer, error) {
-	header = header.Clone()
-	header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return b.do(ctx, http.MethodPost, target, header, form.Encode(), timeout)
+	return b.postTo(ctx, "other", target, header, form, timeout)
 }
 
 // do makes one request, once. Failures are *Error.

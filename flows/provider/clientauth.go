@@ -158,7 +158,7 @@ func (c *Client) send(ctx context.Context, m *metadata, k call) (*answer, error)
 			own.Set("client_id", c.conf.ClientID)
 		}
 		var err error
-		if a, err = c.back.post(ctx, target, header, own, cmp.Or(k.timeout, callTimeout)); err != nil {
+		if a, err = c.back.postTo(ctx, k.endpoint, target, header, own, cmp.Or(k.timeout, callTimeout)); err != nil {
 			return nil, err
 		}
 		if a.gone() {

@@ -28,6 +28,7 @@ const (
 const minMACSecret = 32
 
 func (conf Config) withDefaults() Config {
+	conf = conf.withProfile()
 	if conf.ClockSkew == 0 {
 		conf.ClockSkew = time.Minute
 	}
@@ -46,6 +47,7 @@ func (conf Config) withDefaults() Config {
 	if conf.Scopes == nil && conf.ClientID != "" {
 		conf.Scopes = []string{"openid", "profile", "email"}
 	}
+	conf.defaultGroups()
 	if conf.ClientAuth == "" { // what was given tells the method, but for basic or post: discovery tells that
 		switch {
 		case conf.AssertionFile != "":
@@ -80,6 +82,8 @@ func (conf *Config) check() (p parts, err error) {
 	}
 	note(checkIssuer(conf.Issuer))
 	note(conf.checkEndpoints())
+	note(conf.checkProfile())
+	note(conf.checkGroups())
 	note(conf.checkWords())
 	note(conf.checkAlgs())
 	note(conf.checkAuth())
@@ -131,7 +135,7 @@ func (conf *Config) checkEndpoints() error {
 		}
 	}
 	if !conf.Discovery {
-		if conf.Endpoints.JWKS == "" && conf.AccessTokens == "jwt" {
+		if conf.Endpoints.JWKS == "" && conf.AccessTokens == "jwt" && conf.Profile != profileGitHub {
 			errs = append(errs, errors.New("jwks_uri: needed without discovery"))
 		}
 		if conf.ClientID != "" && conf.Endpoints.Token == "" {

@@ -46,6 +46,7 @@ func (k Kind) String() string {
 //	bad_auth_req_id bad_rt_hash                                            the CIBA request that a push answers
 //	not_an_access_token token_bound inactive                               a bearer token of the wrong kind, or one that ended
 //	id_token_missing userinfo_refused userinfo_subject claims_too_large    the identity
+//	groups_refused too_many_groups foreign_page                            the groups that are looked up
 //	invalid_dpop_proof use_dpop_nonce                                      a DPoP proof that somebody sends us
 //	no_refresh_token                                                       nothing to refresh with
 type Error struct {
@@ -54,6 +55,7 @@ type Error struct {
 	Detail     string        // for the log: what was expected and what came; never a token
 	RetryAfter time.Duration // with Unavailable; 0 = not known
 	Interval   time.Duration // with slow_down, where the provider names a new one (GitHub); 0 = not said
+	Groups     bool          // a person's groups could not be looked up
 	Claims     string        // with interaction_required: the claims parameter that the next authorization request must carry (Entra); "" = none
 	Err        error
 }

@@ -140,7 +140,7 @@ func standard(code string) string {
 		return "access_denied"
 	case "code_expired": // Entra of old
 		return "expired_token"
-	case "bad_verification_code", "incorrect_device_code": // Entra, GitHub
+	case "bad_verification_code", "incorrect_device_code", "bad_refresh_token": // Entra, GitHub
 		return "invalid_grant"
 	case "device_flow_disabled": // GitHub
 		return "unauthorized_client"

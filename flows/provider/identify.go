@@ -27,7 +27,12 @@ type Expect struct {
 
 // Identify is the choke point (S8): it checks the ID token of a token response in every
 // respect, asks userinfo where configured, and builds the identity. Nothing else does.
+//
+// Where groups are looked up (see [Groups]), that is part of it: whose groups cannot be had is not signed in.
 func (c *Client) Identify(ctx context.Context, r *Response, e Expect) (*identity.Identity, error) {
+	if c.isGitHub() {
+		return c.identifyGitHub(ctx, r, e)
+	}
 	if r == nil || r.IDToken.IsZero() { // TOK-5
 		return nil, fail(Misbehaved, "id_token_missing", "the answer has no id_token; is openid among the scopes?")
 	}
@@ -42,7 +47,11 @@ func (c *Client) Identify(ctx context.Context, r *Response, e Expect) (*identity
 	}
 	merge(claims, info, false)
 	tokens := r.Tokens
-	return c.identity(claims, e.Login, &tokens)
+	who, err := c.identity(claims, e.Login, &tokens)
+	if err != nil {
+		return nil, err
+	}
+	return c.grouped(ctx, who, claims, r.AccessToken, nil)
 }
 
 // completed asks userinfo if that is configured, or wanted because claims that the scopes

@@ -65,9 +65,9 @@ func (c *Client) getDiscovery(ctx context.Context, etag string) (*answer, error)
 	if etag != "" {
 		header.Set("If-None-Match", etag)
 	}
-	a, err := c.back.get(ctx, wellKnown(c.conf.Issuer), header)
+	a, err := c.back.getFrom(ctx, "discovery", wellKnown(c.conf.Issuer), header)
 	if err == nil && a.status == http.StatusNotFound {
-		if other, oerr := c.back.get(ctx, oauthWellKnown(c.conf.Issuer), header); oerr == nil && (other.status == http.StatusOK || other.status == http.StatusNotModified) {
+		if other, oerr := c.back.getFrom(ctx, "discovery", oauthWellKnown(c.conf.Issuer), header); oerr == nil && (other.status == http.StatusOK || other.status == http.StatusNotModified) {
 			return other, nil
 		}
 		return nil, fail(Unavailable, "bad_status", "%s answered 404: is %q the exact issuer?", wellKnown(c.conf.Issuer), c.conf.Issuer)

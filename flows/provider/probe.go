@@ -33,6 +33,9 @@ func (c *Client) Probe(ctx context.Context, redirectURIs []string, needs ...Need
 	if err != nil {
 		return p.found
 	}
+	if c.isGitHub() {
+		return p.gitHub(ctx, m, needs)
+	}
 	p.keys(ctx, m)
 	p.clock(ctx, m)
 	if c.conf.ClientID == "" && slices.ContainsFunc(needs, func(n Needs) bool { return n.Introspection }) {
@@ -107,7 +110,7 @@ func (p *probe) clock(ctx context.Context, m *metadata) {
 		if p.c.discovery != nil {
 			where = wellKnown(p.c.conf.Issuer)
 		}
-		_, err = p.c.back.get(ctx, where, nil)
+		_, err = p.c.back.getFrom(ctx, "clock", where, nil)
 		d, ok = p.c.back.skew.known()
 	}
 	switch leeway := p.c.conf.ClockSkew; {

@@ -118,7 +118,7 @@ func (c *Client) sendAs(ctx context.Context, m *metadata, k call) (*answer, erro
 	if target == "" {
 		return nil, fail(Misconfigured, "no_endpoint", "the provider has no %s", k.endpoint)
 	}
-	a, err := c.plain.post(ctx, target, header, own, callTimeout)
+	a, err := c.plain.postTo(ctx, k.endpoint, target, header, own, callTimeout)
 	if err == nil && a.gone() {
 		c.doubtDiscovery()
 	}

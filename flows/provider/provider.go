@@ -9,6 +9,7 @@ import (
 
 	"github.com/doorward/doorward/internal/seal"
 	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/telemetry"
 	"github.com/doorward/doorward/sessions/store"
 )
 
@@ -16,6 +17,7 @@ import (
 type Config struct {
 	Name           string
 	Issuer         string
+	Profile        string // "generic" or "github" (OAuth only, without discovery and ID tokens); "" = by issuer
 	ClientID       string // "" = only bearer checks by JWT
 	ClientSecret   secret.String
 	PreviousSecret secret.String // tried once on invalid_client, while a rotation spreads (CA-8)
@@ -39,6 +41,7 @@ type Config struct {
 	TrustedAudiences        []string   // audiences beside ours that an ID token may name, if its azp is ours (IDT-3); none by default
 	UserInfo                string     // "auto" (when wanted claims are missing), "always", "never"
 	GroupsClaim             string     // dotted path; = "groups"
+	Groups                  Groups     // looked up after the login, where claims do not hold them
 	AuthorizationParams     url.Values // fixed extra parameters of the authorization request
 	InsecureUnverifiedEmail bool
 	ClockSkew               time.Duration // = 60s
@@ -59,6 +62,8 @@ type Deps struct {
 	Now  func() time.Time
 	Log  *slog.Logger
 	Dial func(ctx context.Context, network, address string) (conn net.Conn, err error) // nil = net.Dialer; tests over memory
+
+	Signals *telemetry.Signals // is told of each request to the provider; nil = nobody is
 }
 
 // Client is Doorward as the client of one provider. It is safe for concurrent use.
@@ -72,6 +77,7 @@ type Client struct {
 	discovery *document[*metadata] // nil without discovery
 	fixed     *metadata            // without discovery
 	keyring   *keyring
+	directory *directory // the service account that lists groups; nil = there is none
 
 	store store.Store
 	ring  *seal.Ring
@@ -95,11 +101,17 @@ func New(conf Config, deps Deps) (*Client, error) {
 	}
 	c.log = c.log.With("provider", conf.Name)
 	u, _ := url.Parse(conf.Issuer) // check has parsed it
-	c.back = newBackchannel(parts.roots, parts.certificate, deps.Dial, u.Hostname(), c.now)
+	saw := witness{deps.Signals, conf.Name}
+	c.back = newBackchannel(parts.roots, parts.certificate, deps.Dial, u.Hostname(), c.now, saw)
 	if c.plain = c.back; parts.certificate != nil {
-		c.plain = newBackchannel(parts.roots, nil, deps.Dial, u.Hostname(), c.now)
+		c.plain = newBackchannel(parts.roots, nil, deps.Dial, u.Hostname(), c.now, saw)
 	}
 	c.keyring = &keyring{document: c.newKeys}
+	if !conf.Groups.ServiceAccount.IsZero() {
+		if c.directory, err = newDirectory(conf.Groups); err != nil {
+			return nil, err
+		}
+	}
 	if !conf.Discovery {
 		c.fixed = new(metadata)
 		c.fixed.override(conf.Endpoints)

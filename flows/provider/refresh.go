@@ -20,6 +20,9 @@ import (
 // An identity without a refresh token is Misconfigured with Code no_refresh_token, not
 // Refused, so that nobody is signed out for it.
 //
+// Where groups are looked up, whatever goes wrong with it before the access token has ended is an error of another kind
+// than Refused, and the refresh token is not spent: the session keeps what it has. After that the session ends, with Refused.
+//
 // Refresh calls the token endpoint once. Calling it twice with one refresh token is for the
 // caller to prevent.
 func (c *Client) Refresh(ctx context.Context, who *identity.Identity) (*identity.Identity, error) {
@@ -28,6 +31,13 @@ func (c *Client) Refresh(ctx context.Context, who *identity.Identity) (*identity
 		return nil, fail(Refused, "bad_issuer", "the session is of %s, the provider %q", shown(who.Issuer), c.conf.Issuer)
 	case who.Tokens == nil || who.Tokens.RefreshToken.IsZero():
 		return nil, fail(Misconfigured, "no_refresh_token", "the provider gave none at the login; does it need the scope offline_access?")
+	}
+	if c.isGitHub() {
+		return c.refreshGitHub(ctx, who)
+	}
+	ahead, err := c.groupsAhead(ctx, who)
+	if err != nil {
+		return nil, err
 	}
 	r, err := c.Grant(ctx, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {who.Tokens.RefreshToken.Reveal()}})
 	if err != nil {
@@ -55,6 +65,9 @@ func (c *Client) Refresh(ctx context.Context, who *identity.Identity) (*identity
 	}
 	if tokens.Scope == "" {
 		next.Scopes = who.Scopes
+	}
+	if next, err = c.grouped(ctx, next, claims, tokens.AccessToken, ahead); err != nil {
+		return nil, notGrouped(err)
 	}
 	return next, nil
 }

@@ -69,7 +69,7 @@ func (c *Client) newKeys(uri string) *document[*keySet] {
 			if etag != "" {
 				header.Set("If-None-Match", etag)
 			}
-			a, err := c.back.get(ctx, uri, header)
+			a, err := c.back.getFrom(ctx, "jwks_uri", uri, header)
 			if err != nil || a.status != http.StatusOK && a.status != http.StatusNotModified {
 				c.doubtDiscovery()
 			}

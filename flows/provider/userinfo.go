@@ -13,7 +13,7 @@ import (
 // userInfo asks the userinfo endpoint (OIDC Core §5.3). An answer for another subject is
 // thrown away whole (§5.3.2, UI-2, P103).
 func (c *Client) userInfo(ctx context.Context, endpoint string, access secret.String, sub string) (object, error) {
-	a, err := c.back.get(ctx, endpoint, http.Header{
+	a, err := c.back.getFrom(ctx, "userinfo_endpoint", endpoint, http.Header{
 		"Authorization": {"Bearer " + access.Reveal()}, // never in the query (UI-1)
 		"Accept":        {"application/json, application/jwt"},
 	})

@@ -3,10 +3,10 @@ package config
 import (
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/doorward/doorward/flows/provider"
 	"github.com/doorward/doorward/proxy"
+	"github.com/doorward/doorward/proxy/policy"
 )
 
 // readRouteLogins reads by which logins a route may be entered; all by default.
@@ -54,11 +54,9 @@ func (c *composer) readRouteLogins(t table) []string {
 
 // checkAccess looks for rules about who may pass that cannot be meant.
 func (c *composer) checkAccess(t table, rt *proxy.Route) {
+	t.checkPolicy(rt)
 	if rt.Public {
-		if t.given("allow") {
-			t.wrong("allow", "public = true lets everybody pass, so allow would not be asked; drop one of them")
-		}
-		for _, key := range []string{"login", "keep_fragment", "accept", "approve", "require"} {
+		for _, key := range []string{"login", "keep_fragment", "keep_post", "unauthenticated", "accept", "approve", "require", "dry_run"} {
 			if t.given(key) {
 				t.l.warn("%s: %s has no effect on a public route: nobody signs in for it", t.path, key)
 			}
@@ -68,7 +66,7 @@ func (c *composer) checkAccess(t table, rt *proxy.Route) {
 		}
 		return
 	}
-	if t.given("allow") {
+	if t.given("allow") && !slices.ContainsFunc(rt.Allow, anybody) {
 		return
 	}
 	for _, l := range c.c.logins {
@@ -77,10 +75,19 @@ func (c *composer) checkAccess(t table, rt *proxy.Route) {
 		}
 		if p := c.provider(l.Provider); p != nil && openIssuer(p.Issuer) {
 			u, _ := url.Parse(p.Issuer) // openIssuer has parsed it
-			t.wrong("allow", "it is missing, and everybody can have an account at %s: say who may pass, as in allow = [{ domains = [\"example.com\"] }]", u.Hostname())
+			what := "it is missing"
+			if t.given("allow") {
+				what = "an entry asks for nothing but methods"
+			}
+			t.wrong("allow", "%s, and everybody can have an account at %s: say who may pass, as in allow = [{ domains = [\"example.com\"] }]", what, u.Hostname())
 			return
 		}
 	}
+}
+
+// anybody reports whether a rule fits every account there is.
+func anybody(r policy.Rule) bool {
+	return len(r.Methods) > 0 && len(r.Groups)+len(r.Roles)+len(r.Emails)+len(r.EmailFiles)+len(r.Domains)+len(r.Users)+len(r.Scopes)+len(r.Clients)+len(r.Claims)+len(r.Networks) == 0
 }
 
 func (c *composer) provider(name string) *provider.Config {
@@ -90,36 +97,6 @@ func (c *composer) provider(name string) *provider.Config {
 		}
 	}
 	return nil
-}
-
-// checkOverlaps finds requests that two routes would claim (S20).
-func (c *composer) checkOverlaps() {
-	for i, t := range c.tables {
-		for j := range i {
-			if method, both := overlap(&c.c.routes[j], &c.c.routes[i]); both && t.text("name") != c.tables[j].text("name") {
-				t.wrong("path", "%s of the same host and path belongs to route %q already, in line %d; give them different methods or paths", method, c.c.routes[j].Name, c.tables[j].node.at.line)
-				break
-			}
-		}
-	}
-}
-
-func overlap(a, b *proxy.Route) (method string, both bool) {
-	if !slices.Equal(a.Hosts, b.Hosts) || strings.TrimSuffix(a.Path, "/") != strings.TrimSuffix(b.Path, "/") {
-		return "", false
-	}
-	switch {
-	case len(a.Methods) == 0 && len(b.Methods) == 0:
-		return "every method", true
-	case len(a.Methods) == 0:
-		a, b = b, a
-	}
-	for _, m := range withHead(a.Methods) {
-		if len(b.Methods) == 0 || slices.Contains(withHead(b.Methods), m) {
-			return m, true
-		}
-	}
-	return "", false
 }
 
 // withHead adds HEAD to methods with GET, as a route does.

@@ -73,7 +73,7 @@ func (c *composer) readBearer(t table) bearer.Config {
 	b := bearer.Config{Issuers: t.list("issuers"), Audience: t.list("audience")}
 	c.checkNames(t, "issuers", c.providerNames(), "provider")
 	if !t.given("issuers") {
-		b.Issuers = c.providerNames()
+		b.Issuers = slices.DeleteFunc(c.providerNames(), c.isGitHub)
 	}
 	switch v := t.value("audience"); {
 	case !t.given("audience"):
@@ -92,6 +92,9 @@ func (c *composer) readBearer(t table) bearer.Config {
 		t.wrong("accept", `"bearer" needs a [provider.NAME] whose tokens count`)
 	}
 	for _, name := range b.Issuers {
+		if c.isGitHub(name) {
+			t.wrong("issuers", "provider %q is GitHub, whose access tokens do not say what they are for: nobody can check them", name)
+		}
 		if p := c.provider(name); p != nil && p.AccessTokens == "introspect" && p.ClientID == "" {
 			t.wrong("issuers", "provider %q has access_tokens = \"introspect\", which takes a client_id to ask with", name)
 		}

@@ -3,7 +3,6 @@ package config
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -21,7 +20,6 @@ import (
 	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/internal/pages"
 	"github.com/doorward/doorward/proxy"
-	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/sessions"
 )
 
@@ -69,9 +67,11 @@ func (c *Config) Egress() ([]proxy.EgressTarget, map[string]bearer.Config) {
 func (c *Config) Proxy() proxy.Config {
 	pc := proxy.Config{
 		Prefix: c.Listen.Prefix, TrustedProxies: slices.Clone(c.Listen.TrustedProxies), CertificateHeader: c.Listen.CertificateHeader,
-		Routes: slices.Clone(c.routes), OwnCookie: c.sessions.Cookie.Owns,
+		Routes: slices.Clone(c.routes), OwnCookie: c.sessions.Cookie.Owns, CookieName: c.sessions.Cookie.Prefixed,
+		RoleClients: make(map[string]string),
 	}
 	for _, p := range c.providers {
+		pc.RoleClients[p.Name] = p.ClientID
 		if path := c.callbacks[p.Name].Path; path != "" && !below(path, c.Listen.Prefix) {
 			pc.OwnPaths = append(pc.OwnPaths, path)
 		}
@@ -112,7 +112,7 @@ func (c *composer) checkOrigins() {
 		return
 	}
 	for _, t := range c.tables {
-		if t.given("host") {
+		if t.given("host") || t.given("hosts") {
 			return // what is wrong with it was reported
 		}
 	}
@@ -151,7 +151,7 @@ func (c *composer) checkRoutes() {
 		return
 	}
 	try := func(rt proxy.Route) error {
-		if len(rt.Upstreams) == 0 {
+		if len(rt.Upstreams) == 0 && rt.Answer == nil {
 			rt.Upstreams = []*url.URL{{Scheme: "http", Host: "upstream.invalid"}}
 		}
 		if len(rt.Logins) == 0 {
@@ -161,6 +161,7 @@ func (c *composer) checkRoutes() {
 		for _, cc := range c.c.credentials {
 			sources[cc.Name] = nobody{}
 		}
+		sources[rt.Headers.Assertion] = nobody{}
 		pc := c.c.Proxy()
 		pc.Routes, pc.OwnPaths = []proxy.Route{rt}, nil
 		_, err := proxy.New(pc, proxy.Deps{
@@ -176,23 +177,10 @@ func (c *composer) checkRoutes() {
 	}
 	for i, t := range c.tables {
 		rt := c.c.routes[i]
-		rt.Allow = t.tryRules(rt.Allow)
+		rt.Allow, rt.Deny = t.tryPolicy(&rt)
 		rt.Headers.Set = t.tryHeaders(rt.Headers.Set, try)
 		t.foreign(try(rt))
 	}
-}
-
-// tryRules reports rules that are wrong, and returns the others.
-func (t table) tryRules(rules []policy.Rule) (good []policy.Rule) {
-	for i, r := range rules {
-		_, err := policy.New([]policy.Rule{r})
-		if err == nil {
-			good = append(good, r)
-			continue
-		}
-		t.foreign(fmt.Errorf("allow[%d]: %s", i, strings.TrimPrefix(err.Error(), "allow[0]: ")))
-	}
-	return good
 }
 
 // tryHeaders reports headers that are wrong, and returns the others.

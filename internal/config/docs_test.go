@@ -63,6 +63,9 @@ func TestEverySnippetOfTheDocumentationLoads(t *testing.T) {
 					if strings.HasSuffix(r[2], ".hash") {
 						text = hashed(t)
 					}
+					if strings.HasSuffix(r[2], "google.json") {
+						text = serviceAccount(t)
+					}
 					write(t, filepath.Join(g.dir, r[2]), text+"\n", 0o600)
 				}
 			}

@@ -19,6 +19,7 @@ func egressKeys() *spec {
 		"name": {form: text}, "host": {form: text}, "path": {form: text}, "upstream": {form: list}, "methods": {form: list},
 		"accept": {form: list}, "issuers": {form: list}, "audience": {form: list}, "credential": {form: text},
 		"concurrent": {form: number}, "retries": {form: number}, "timeout": {form: text}, "ca_file": {form: text},
+		"encoded": {form: list},
 	}}
 }
 
@@ -60,6 +61,9 @@ func (c *composer) readTarget(t table, name string) proxy.EgressTarget {
 		Methods: t.list("methods"), Credential: c.credential(t), Accept: "none",
 		Concurrent: int(t.number("concurrent", 256, 1, 100_000)), Retries: int(t.number("retries", 0, 0, 5)),
 		Timeout: t.duration("timeout", 2*time.Minute, 100*time.Millisecond, time.Hour), RootCAs: t.caFile(),
+	}
+	if e.Encoded = t.list("encoded"); !t.given("upstream") {
+		t.wrong("upstream", "it is missing; where do calls go?")
 	}
 	if accepted := t.list("accept"); accepted != nil {
 		switch {

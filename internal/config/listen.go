@@ -17,6 +17,7 @@ type Listen struct {
 	Admin          string // the same
 	Egress         string // the same; "" = nothing goes out
 	InsecureEgress bool   // Egress may be reached from other machines
+	ExtAuthz       string // where Envoy asks by gRPC; "" = nowhere
 	TrustedProxies []netip.Prefix
 
 	CertificateHeader string // in which trusted proxies name the caller's client certificate; "" = none
@@ -34,6 +35,7 @@ func listenKeys() *spec {
 		"return_hosts":              {form: list},
 		"https":                     {form: later, note: "let a load balancer or web server terminate TLS in front of Doorward"},
 		"egress":                    {form: text},
+		"ext_authz":                 {form: text},
 		"insecure_egress":           {form: boolean},
 		"proxy_protocol":            {form: later, note: "trusted_proxies believes X-Forwarded-For"},
 	}}
@@ -55,6 +57,7 @@ func readListen(t table) Listen {
 	if c.HTTP == c.Admin && !strings.HasSuffix(c.HTTP, ":0") {
 		t.wrong("admin", "it is the address of listen.http; the two need different ones")
 	}
+	c.ExtAuthz = t.extAuthz(c)
 	for _, p := range c.TrustedProxies {
 		if p.Bits() == 0 {
 			t.l.warn("listen.trusted_proxies: %s believes everybody's forwarding headers: whoever reaches Doorward can claim any address; list the proxies only", p)
@@ -64,6 +67,26 @@ func readListen(t table) Listen {
 		t.l.warn("listen.admin: %s can be reached from other machines; the admin listener is for this one and its orchestrator", c.Admin)
 	}
 	return c
+}
+
+// extAuthz is where Envoy asks by gRPC; nobody may unless the key is there.
+func (t table) extAuthz(c Listen) string {
+	if !t.given("ext_authz") {
+		return ""
+	}
+	const usual = "127.0.0.1:4183"
+	a := t.address("ext_authz", usual)
+	for _, other := range []struct{ key, at string }{{"http", c.HTTP}, {"admin", c.Admin}} {
+		if other.at == a && !strings.HasSuffix(a, ":0") {
+			t.wrong("ext_authz", "it is the address of listen.%s; the two need different ones, such as %q", other.key, usual)
+			return usual
+		}
+	}
+	host, _, err := net.SplitHostPort(a)
+	if err == nil && !strings.HasPrefix(a, "unix:") && !(origin.Origin{Host: bracketed(host)}).Loopback() && len(c.TrustedProxies) == 0 {
+		t.wrong("ext_authz", "%s can be reached from other machines, but only this one would get an answer; name the networks that Envoy asks from in listen.trusted_proxies, or listen on a loopback address", a)
+	}
+	return a
 }
 
 // bracketed is a host as it stands in a URL.

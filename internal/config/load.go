@@ -39,6 +39,8 @@ type Config struct {
 	Shared   string   // "bolt" or "memory"
 	Keys     [][]byte // sessions.keys; the first seals. Empty = made once, in StateDir
 	Log      telemetry.LogConfig
+	Audit    telemetry.AuditConfig
+	Trace    telemetry.TraceConfig
 
 	sessions  sessions.Config
 	providers []provider.Config
@@ -48,6 +50,7 @@ type Config struct {
 	callers   []Caller // of routes
 
 	credentials   []credential.Config
+	assertions    []credential.Config // of routes with headers.assertion
 	users         []flows.User
 	keys          []flows.Key
 	tokens        personal.Config
@@ -238,7 +241,7 @@ func (l *loader) read(root *node, c *Config) {
 	c.StateDir = l.stateDir(t)
 	c.Listen = readListen(t.table("listen"))
 	readSessions(t.table("sessions"), c)
-	c.Log = readTelemetry(t.table("telemetry"))
+	readTelemetry(t.table("telemetry"), c)
 	g := &composer{l: l, c: c, root: t, paths: make(map[string]string)}
 	g.readProviders()
 	g.readLogins()

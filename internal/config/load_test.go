@@ -167,7 +167,7 @@ log = { format = "json", level = "debug" }
 	}
 	rt := pc.Routes[0]
 	if rt.Path != "/app" || !rt.StripPrefix || fmt.Sprint(rt.Methods) != "[GET POST]" || fmt.Sprint(rt.Upstreams) != "[http://10.0.0.1:3000/base unix:/run/app.sock]" || fmt.Sprint(rt.Logins) != "[staff]" ||
-		fmt.Sprintf("%+v", rt.Allow) != "[{Groups:[a] Emails:[a@b.example] Domains:[b.example] Users:[u] Scopes:[s] Clients:[c] Claims:map[x.y:[1]]}]" || rt.Headers.Profile != "none" || rt.Headers.Set["X-Name"] != "{user.name}" ||
+		fmt.Sprintf("%+v", rt.Allow) != "[{Groups:[a] Roles:[] Emails:[a@b.example] EmailFiles:[] Domains:[b.example] Users:[u] Scopes:[s] Clients:[c] Claims:map[x.y:[1]] Networks:[] Methods:[]}]" || rt.Headers.Profile != "none" || rt.Headers.Set["X-Name"] != "{user.name}" ||
 		!rt.Headers.UnverifiedEmail || !rt.KeepFragment || !rt.PassAuthorization || fmt.Sprint(rt.WebSocketOrigins) != "[https://www.example.com]" {
 		t.Errorf("%+v", rt)
 	}

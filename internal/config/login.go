@@ -88,7 +88,7 @@ func (c *composer) readLogin(t table, name string) flows.Login {
 		UserCode:        t.boolean("user_code", false), SignedRequest: t.boolean("signed_request", false),
 	}
 	if t.given("scopes") {
-		l.Scopes = t.scopes()
+		l.Scopes = c.loginScopes(t, l)
 	}
 	l = withDefaults(l)
 	if !t.given("flow") {
@@ -201,6 +201,7 @@ func (c *composer) checkLoginProvider(t table, l *flows.Login) {
 				client.wrong(key, "needed without discovery: login %q asks there", l.Name)
 			}
 		}
+		t.checkGitHubLogin(*l, p)
 		if l.SignedRequest && p.PrivateKeyPEM.IsZero() {
 			t.wrong("signed_request", "provider %q has no private_key to sign with", p.Name)
 		}

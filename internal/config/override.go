@@ -153,6 +153,11 @@ func (s *spec) read(value string, at place) (*node, error) {
 			}
 		}
 		return n, nil
+	case numbers:
+		if !strings.HasPrefix(trimmed, "[") {
+			trimmed = "[" + trimmed + "]"
+		}
+		return parseValue(trimmed, at)
 	case texts, lists, params, rows:
 		return parseValue(trimmed, at)
 	}

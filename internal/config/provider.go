@@ -56,7 +56,8 @@ func providerKeys() *spec {
 		"access_tokens":          {form: word, words: []string{"jwt", "introspect"}},
 		"signed_introspection":   {form: boolean},
 		"audience_claim":         {form: word, words: audienceClaims()},
-		"profile":                {form: later},
+		"profile":                {form: word, words: []string{"generic", "github"}},
+		"groups":                 groupsKeys(),
 	}}
 }
 
@@ -89,6 +90,7 @@ func (t table) provider(name string) provider.Config {
 	return provider.Config{
 		Name:                    name,
 		Issuer:                  t.text("issuer"),
+		Profile:                 t.profile(),
 		ClientID:                t.filled("client_id", ""),
 		ClientSecret:            t.secret("client_secret"),
 		ClientAuth:              t.text("client_auth"),
@@ -100,7 +102,7 @@ func (t table) provider(name string) provider.Config {
 		CertificateKeyPEM:       t.secret("certificate_key"),
 		AssertionFile:           t.assertionFile(),
 		CAPEM:                   t.caFile(),
-		Scopes:                  t.scopes(),
+		Scopes:                  t.providerScopes(),
 		Endpoints:               t.endpoints(),
 		Discovery:               t.boolean("discovery", true),
 		AccessTokens:            t.textOr("access_tokens", "jwt"),
@@ -110,6 +112,7 @@ func (t table) provider(name string) provider.Config {
 		TrustedAudiences:        t.list("trusted_audiences"),
 		UserInfo:                t.textOr("userinfo", "auto"),
 		GroupsClaim:             t.filled("groups_claim", "groups"),
+		Groups:                  t.groups(),
 		AuthorizationParams:     t.params("authorization_params"),
 		InsecureUnverifiedEmail: t.boolean("insecure_unverified_email", false),
 		ClockSkew:               t.duration("clock_skew", time.Minute, time.Second, 5*time.Minute),
@@ -131,6 +134,8 @@ func (t table) checkProvider(conf provider.Config, signsIn bool) {
 		}
 	}
 	warnOfAudienceClaim(t, conf)
+	t.checkGitHub(conf)
+	t.warnOfGroups(conf)
 	if signsIn && !conf.Discovery && conf.ClientID != "" && !t.given("authorization_endpoint") {
 		t.wrong("authorization_endpoint", "needed without discovery: people are sent there to sign in")
 	}

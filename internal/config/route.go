@@ -5,31 +5,41 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/doorward/doorward/internal/origin"
 	"github.com/doorward/doorward/proxy"
-	"github.com/doorward/doorward/proxy/policy"
 )
 
 func routeKeys() *spec {
 	return &spec{form: rows, keys: map[string]*spec{
 		"name":         {form: text},
 		"host":         {form: text},
+		"hosts":        {form: list},
 		"path":         {form: text},
 		"strip_prefix": {form: boolean},
 		"methods":      {form: list},
+		"match":        matchKeys(),
+		"add_prefix":   {form: text},
+		"rewrite":      rewriteKeys(),
+		"host_header":  {form: text},
+		"encoded":      {form: list},
 		"upstream":     {form: list},
+		"redirect":     redirectKeys(),
+		"respond":      respondKeys(),
+		"files":        filesKeys(),
 		"public":       {form: boolean},
+		"balance":      balanceKeys(),
+		"health":       healthKeys(),
+		"eject":        ejectKeys(),
+		"retries":      {form: number},
+		"protocol":     {form: word, words: []string{"h1", "h2", "h2c"}},
+		"upstream_tls": upstreamTLSKeys(),
+		"timeouts":     timeoutsKeys(),
 		"login":        {form: list},
-		"allow": {form: rows, keys: map[string]*spec{
-			"groups": {form: list}, "emails": {form: list}, "domains": {form: list}, "users": {form: list}, "scopes": {form: list}, "clients": {form: list}, "claims": {form: lists},
-			"networks": {form: later},
-		}},
+		"allow":        ruleKeys(),
+		"deny":         ruleKeys(),
+		"dry_run":      {form: boolean},
+		"decision":     decisionKeys(),
 		"credential": {form: text},
-		"headers": {form: tables, keys: map[string]*spec{
-			"profile":   {form: word, words: []string{"oauth2-proxy", "none"}},
-			"set":       {form: texts},
-			"assertion": {form: later},
-		}},
+		"headers":                   headersKeys(),
 		"keep_fragment":             {form: boolean},
 		"pass_authorization":        {form: boolean},
 		"websocket_origins":         {form: list},
@@ -51,7 +61,15 @@ func routeKeys() *spec {
 		"keys":          {form: list},
 		"key_header":    {form: text},
 		"require":       {form: text},
-		"keep_post":     {form: later},
+
+		"limits":           limitsKeys(),
+		"maintenance":      maintenanceKeys(),
+		"response_headers": responseHeadersKeys(),
+		"compress":         {form: list},
+
+		"keep_post":       {form: text},
+		"unauthenticated": {form: word, words: []string{"auto", "401", "login"}},
+		"cors":            corsKeys(),
 	}}
 }
 
@@ -91,7 +109,7 @@ func (c *composer) readRoutes() {
 func (c *composer) readRoute(t table, name string) (proxy.Route, Caller) {
 	rt := proxy.Route{
 		Name:              name,
-		Hosts:             c.readHost(t),
+		Hosts:             c.readHosts(t),
 		Path:              t.filled("path", "/"),
 		StripPrefix:       t.boolean("strip_prefix", false),
 		Methods:           t.list("methods"),
@@ -99,8 +117,6 @@ func (c *composer) readRoute(t table, name string) (proxy.Route, Caller) {
 		Public:            t.boolean("public", false),
 		Logins:            c.readRouteLogins(t),
 		Accept:            t.accept(),
-		Allow:             t.allow(),
-		Require:           t.filled("require", ""),
 		Credential:        c.credential(t),
 		Headers:           t.headers(),
 		KeepFragment:      t.boolean("keep_fragment", false),
@@ -110,75 +126,18 @@ func (c *composer) readRoute(t table, name string) (proxy.Route, Caller) {
 	if t.given("methods") && len(rt.Methods) == 0 && t.value("methods") != nil {
 		t.wrong("methods", "the list is empty; leave it out for every method")
 	}
+	t.readPolicy(&rt)
+	rt.Match, rt.Rewrite, rt.Encoded, rt.Answer = t.match(), t.rewrite(), t.list("encoded"), t.readAnswer()
+	rt.Limits, rt.Maintenance, rt.Response = t.limits(), t.maintenance(), t.response()
 	rt.Approve = c.readApprove(t)
+	t.readBrowser(&rt)
+	rt.Balance = t.balance(len(rt.Upstreams))
+	c.readAssertion(t, &rt)
 	caller := c.readCaller(t, &rt)
 	c.checkAccess(t, &rt)
 	c.checkAccept(t, &rt, caller)
+	c.checkAsked(t, &rt)
 	return rt, caller
-}
-
-func (c *composer) readHost(t table) []origin.Origin {
-	if !t.given("host") {
-		return nil
-	}
-	o, ok := t.origin("host")
-	if !ok {
-		return nil
-	}
-	insecure := t.boolean("insecure_http", false)
-	switch {
-	case !o.Secure() && !o.Loopback() && !insecure:
-		t.wrong("host", `%s: over plain http everybody on the way can read the session; write "%s" if something in front of Doorward terminates TLS, or insecure_http = true beside it`, t.value("host").shown(), o.Host)
-		return nil
-	case !o.Secure() && !o.Loopback():
-		t.l.warn("%s: insecure_http: everybody on the way to %s can read sessions and what people see", t.path, o)
-	case insecure:
-		t.l.warn("%s: insecure_http has no effect: %s is not plain http to another machine", t.path, o)
-	}
-	if !c.addOrigin(t, "host", o) {
-		return nil
-	}
-	return []origin.Origin{o}
-}
-
-// allow reads who may pass. The policy's own constructor judges the values.
-func (t table) allow() (rules []policy.Rule) {
-	v := t.value("allow")
-	if v == nil {
-		return nil
-	}
-	if len(v.items) == 0 {
-		t.wrong("allow", "the list is empty; leave it out to let everybody pass who is signed in")
-	}
-	for i, item := range v.items {
-		r := table{t.l, fmt.Sprintf("%s.allow[%d]", t.path, i), item}
-		rules = append(rules, policy.Rule{
-			Groups: r.list("groups"), Emails: r.list("emails"), Domains: r.list("domains"),
-			Users: r.list("users"), Scopes: r.list("scopes"), Clients: r.list("clients"), Claims: r.lists("claims"),
-		})
-		if item.bad {
-			rules[i] = policy.Rule{Groups: []string{"reported"}}
-		}
-		for _, k := range item.keys {
-			switch list := item.value(k); {
-			case list == nil: // reported already
-				rules[i] = policy.Rule{Groups: []string{"reported"}}
-			case list.kind == isList && len(list.items) == 0:
-				r.wrong(k, "the list is empty, so it would be no condition at all")
-				rules[i] = policy.Rule{Groups: []string{"reported"}}
-			}
-		}
-	}
-	return rules
-}
-
-func (t table) headers() proxy.Headers {
-	h := t.table("headers")
-	c := proxy.Headers{Profile: h.textOr("profile", "oauth2-proxy"), Set: h.strings("set"), UnverifiedEmail: t.boolean("insecure_unverified_email", false)}
-	if c.UnverifiedEmail {
-		t.l.warn("%s: insecure_unverified_email: the upstream gets e-mail addresses that nobody checked; it must not take them for a proof of who somebody is", t.path)
-	}
-	return c
 }
 
 // nameRoutes gives each route of the file that has no name one, made of its host and path, before
@@ -198,7 +157,11 @@ func (l *loader) nameRoutes(root *node) {
 		if row.kind != isTable || row.fields["name"] != nil {
 			continue
 		}
-		base := routeName(l.peek(row.value("host")), l.peek(row.value("path")))
+		host := row.value("host")
+		if hosts := row.value("hosts"); host == nil && hosts != nil && len(hosts.items) > 0 {
+			host = hosts.items[0]
+		}
+		base := routeName(l.peek(host), l.peek(row.value("path")))
 		name := base
 		for i := 2; taken[name]; i++ {
 			name = fmt.Sprintf("%s-%d", base, i)

@@ -71,11 +71,8 @@ func TestR24WhatIsWrongIsRefusedWithItsPlaceAndWhatToDo(t *testing.T) {
 		// Not built yet: never "unknown".
 		"tls":                  {minimal + "[tls]\n", "tls", "does not have it yet: let a load balancer"},
 		"store":                {minimal + "[sessions]\nstore = \"rediss://:pw@h/0\"\n", `"rediss`, `"rediss": this version of Doorward does not have it yet`},
-		"networks in allow":    {minimal + "allow = [{ networks = [\"10.0.0.0/8\"] }]\n", "networks", "does not have it yet"},
-		"forward-auth route":   {strings.Replace(minimal, "upstream = [\"http://127.0.0.1:3000\"]\n", "", 1), "route]]", "for forward-auth, are not there yet"},
+		"forward-auth route":   {strings.Replace(minimal, "upstream = [\"http://127.0.0.1:3000\"]\n", "", 1), "route]]", "for forward-auth, and nobody could ask about it"},
 		"listen.https":         {minimal + "[listen]\nhttps = \":443\"\n", "https = ", "terminate TLS"},
-		"audit":                {minimal + "[telemetry]\naudit = { to = \"stdout\" }\n", "audit", "does not have it yet"},
-		"headers.assertion":    {minimal + "headers = { assertion = true }\n", "assertion", "does not have it yet"},
 		"misspelt credential":  {minimal + "credential = \"sesion\"\n", `"sesion"`, `did you mean "session"?`},
 		"misspelt store":       {minimal + "[sessions]\nstore = \"blot\"\n", `"blot"`, `did you mean "bolt"?`},
 		"misspelt client_auth": {with(`client_auth = "client_secret_bsic"`, ""), `"client_secret_bsic"`, `did you mean "client_secret_basic"?`},

@@ -16,6 +16,7 @@ const (
 	word             // one of spec.words
 	boolean          // true or false
 	number           // a whole one
+	numbers          // a list of them
 	list             // of texts
 	secretList       // of texts that are never repeated
 	texts            // a table of texts, its keys are free
@@ -94,6 +95,8 @@ func (l *loader) conform(path string, s *spec, n *node) {
 		l.want(path, n, isNumber, "a number")
 	case text, secretText, word:
 		l.conformText(path, s, n)
+	case numbers:
+		l.conformNumbers(path, n)
 	case list, secretList:
 		l.conformList(path, s, n)
 	case texts, lists, params:
@@ -151,10 +154,16 @@ func (l *loader) conformText(path string, s *spec, n *node) {
 // isDuration tells keys whose text is a duration, so that whoever leaves the quotes out learns why.
 func isDuration(path string) bool {
 	key := path[strings.LastIndexByte(path, '.')+1:]
+	if strings.Contains(path, ".timeouts.") || strings.HasSuffix(path, ".health.interval") || strings.HasSuffix(path, ".eject.for") {
+		return true
+	}
 	if key == "expires" {
 		return strings.Contains(path, ".approve.")
 	}
-	return slices.Contains([]string{"idle", "lifetime", "clock_skew", "requested_expiry", "timeout", "max_lifetime"}, key)
+	if strings.HasSuffix(path, ".decision.cache") {
+		return true
+	}
+	return slices.Contains([]string{"idle", "lifetime", "clock_skew", "requested_expiry", "timeout", "max_lifetime", "retry_after"}, key)
 }
 
 func (l *loader) conformList(path string, s *spec, n *node) {
@@ -168,6 +177,16 @@ func (l *loader) conformList(path string, s *spec, n *node) {
 	}
 	for i, item := range n.items {
 		l.conformText(fmt.Sprintf("%s[%d]", path, i), s, item)
+		n.bad = n.bad || item.bad
+	}
+}
+
+func (l *loader) conformNumbers(path string, n *node) {
+	if !l.want(path, n, isList, "a list of whole numbers, as in [3, 1],") {
+		return
+	}
+	for i, item := range n.items {
+		l.want(fmt.Sprintf("%s[%d]", path, i), item, isNumber, "a whole number")
 		n.bad = n.bad || item.bad
 	}
 }
@@ -211,6 +230,9 @@ func (l *loader) unknownKey(path, key string, s *spec, at place) {
 		return // the search below takes its time
 	}
 	hint := didYouMean(key, s.known())
+	if strings.Contains(key, "skip_verify") || strings.Contains(key, "skip-verify") { // P200
+		hint = "; certificates are always verified: name the authority in ca_file, and server_name if the certificate has another name"
+	}
 	if allow := s.keys["allow"]; hint == "" && allow != nil && allow.keys[key] != nil {
 		hint = "; it belongs into allow, as in allow = [{ " + key + " = [\"…\"] }]"
 	}

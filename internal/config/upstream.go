@@ -12,12 +12,9 @@ import (
 	"github.com/doorward/doorward/internal/origin"
 )
 
-// readUpstreams reads where a route's requests go.
+// readUpstreams reads where a route's requests go. Without any it is for forward-auth, or answers itself.
 func (c *composer) readUpstreams(t table) (all []*url.URL) {
-	switch {
-	case !t.given("upstream"):
-		t.wrong("upstream", "it is missing; routes without one, for forward-auth, are not there yet")
-	case t.value("upstream") != nil && len(t.value("upstream").items) == 0:
+	if v := t.value("upstream"); v != nil && len(v.items) == 0 {
 		t.wrong("upstream", "the list is empty; at least one is needed")
 	}
 	t.each("upstream", func(item string) error {
@@ -54,7 +51,7 @@ func parseUpstream(item string) (*url.URL, error) {
 // private or loopback address is fine where it is written as that.
 func (c *composer) checkUpstream(u *url.URL) error {
 	if u.Scheme == "unix" {
-		if own := "unix:" + u.Path; own == c.c.Listen.HTTP || own == c.c.Listen.Admin || own == c.c.Listen.Egress {
+		if own := "unix:" + u.Path; own == c.c.Listen.HTTP || own == c.c.Listen.Admin || own == c.c.Listen.Egress || own == c.c.Listen.ExtAuthz {
 			return fmt.Errorf("%q is a listener of Doorward's own: requests would go round in a circle", own)
 		}
 		return nil
@@ -73,7 +70,7 @@ func (c *composer) checkUpstream(u *url.URL) error {
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
-	for _, own := range []string{c.c.Listen.HTTP, c.c.Listen.Admin, c.c.Listen.Egress} {
+	for _, own := range []string{c.c.Listen.HTTP, c.c.Listen.Admin, c.c.Listen.Egress, c.c.Listen.ExtAuthz} {
 		if sameListener(own, host, port) {
 			return fmt.Errorf("%q is a listener of Doorward's own: requests would go round in a circle", own)
 		}

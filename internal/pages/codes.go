@@ -106,6 +106,11 @@ var codes = map[string]code{
 		"The user name, the password or the one-time code is not right.",
 		"Check them and try again. If you have forgotten the password, ask the people who look after your account.", false,
 	},
+	"form_gone": {
+		http.StatusGone, "Your form is not here any more", caller,
+		"It has been sent already, or you did not finish signing in within ten minutes.",
+		"See whether it has arrived. If not, go back to the page where you filled it in; your browser may still have it there.", false,
+	},
 	"attempt_unknown": {
 		http.StatusNotFound, "Nothing to wait for", caller,
 		"No sign-in and no approval of this name is waiting in this browser. It may be over already.",
@@ -166,9 +171,19 @@ var codes = map[string]code{
 		"More is going on at the moment than can be done at a time. The request was not sent.",
 		"Try again in a moment. If this goes on, tell the people who run this site.", true,
 	},
+	"maintenance": {
+		http.StatusServiceUnavailable, "Closed for maintenance", operator,
+		"This part of the site is being worked on. Nothing of yours is lost.",
+		"Come back a little later. You stay signed in meanwhile.", true,
+	},
 	"store_unavailable": {
 		http.StatusServiceUnavailable, "Sessions not available now", operator,
 		"Who you are cannot be looked up at the moment. You are not signed out.",
+		"Try again in a moment. If this goes on, tell the people who run this site.", true,
+	},
+	"decision_unavailable": {
+		http.StatusServiceUnavailable, "Access not decidable now", operator,
+		"Whether you may open this page cannot be decided at the moment.",
 		"Try again in a moment. If this goes on, tell the people who run this site.", true,
 	},
 	"credential_refused": {

@@ -14,8 +14,8 @@ func TestStatusOfEachSituation(t *testing.T) { // spec-digest §30
 	for name, status := range map[string]int{
 		"bad_request": 400, "unknown_host": 421, "no_route": 404, "method_not_allowed": 405, "login_required": 401,
 		"access_denied": 403, "cross_site": 403, "login_state": 400, "login_loop": 508, "login_failed": 400, "login_denied": 403, "too_many_requests": 429,
-		"provider_unavailable": 503, "provider_error": 502, "provider_misconfigured": 502, "store_unavailable": 503,
-		"wrong_credentials": 401, "attempt_unknown": 404, "login_expired": 410, "body_too_large": 413,
+		"provider_unavailable": 503, "provider_error": 502, "provider_misconfigured": 502, "store_unavailable": 503, "decision_unavailable": 503,
+		"wrong_credentials": 401, "form_gone": 410, "attempt_unknown": 404, "login_expired": 410, "body_too_large": 413,
 		"approval_required": 401, "approval_denied": 403, "approval_mismatch": 403, "approval_used": 409, "approval_impossible": 400,
 		"credential_refused": 502, "upstream_unreachable": 502, "upstream_timeout": 504, "internal_error": 500,
 		"invalid_token": 401, "insufficient_scope": 403, "step_up_required": 401, "no_such_target": 403, "overloaded": 503,

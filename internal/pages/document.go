@@ -67,6 +67,8 @@ func (p *Pages) parse() error {
 		{&p.relay, "relay", "relay.js"},
 		{&p.approval, "approval", "waiting.js"},
 		{&p.approved, "approved", "send.js"},
+		{&p.keptForm, "kept_form", "send.js"},
+		{&p.signedIn, "signed_in", "signed_in.js"},
 		{&p.ended, "ended", ""},
 		{&p.tokens, "tokens", ""},
 		{&p.newToken, "new_token", "copy.js"},

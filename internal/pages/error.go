@@ -39,3 +39,7 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// HTTPStatus is the status of the answer with this error: that of its code unless Status says otherwise, 500 for a code that
+// isn't in the list.
+func (e *Error) HTTPStatus() int { return judge(e).status() }

@@ -148,6 +148,10 @@ func all(p *Pages) []shown {
 		{"keep_fragment", "GET", navigation, func(w http.ResponseWriter, r *http.Request) {
 			p.KeepFragment(w, r, "/oauth2/start?login=staff&rd=%2Fx")
 		}},
+		{"kept_form", "GET", navigation, func(w http.ResponseWriter, r *http.Request) {
+			p.KeptForm(w, r, KeptForm{host, "POST /letters", Form{"/letters?draft=7&x", []Field{{"doorward_kept", "AAAAAAAAAAAAAAAAAAAAAA"}}}})
+		}},
+		{"signed_in", "GET", navigation, p.SignedIn},
 		{"access_denied program", "GET", program, failing(p, denied)},
 		{"login_required program", "GET", program, failing(p, required)},
 		{"provider_unavailable program", "POST", program, failing(p, down)},

@@ -52,7 +52,7 @@ func KindOf(r *http.Request) Kind {
 		}
 		return kind
 	}
-	if r.Header["Upgrade"] != nil || script(r.Header) || !wantsHTML(r.Header["Accept"]) {
+	if r.Header["Upgrade"] != nil || r.Header["Service-Worker"] != nil || r.Header["Hx-Request"] != nil || script(r.Header) || !wantsHTML(r.Header["Accept"]) {
 		return Program
 	}
 	if kind == FormPost && !fromForm(r.Header["Content-Type"]) {

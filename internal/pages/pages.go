@@ -31,6 +31,7 @@ type Pages struct {
 	failed, signIn, signedOut, confirm, fragment                document
 	beginLogin, deviceCode, cibaHint, cibaWait, password, relay document
 	approval, approved, ended                                   document
+	keptForm, signedIn                                          document
 	tokens, newToken                                            document
 }
 
@@ -63,13 +64,17 @@ func read(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return uncommented(string(text)), nil
+}
+
+func uncommented(text string) string {
 	var b strings.Builder
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "/*") && !strings.HasPrefix(line, "//") {
 			b.WriteString(line + "\n")
 		}
 	}
-	return b.String(), nil
+	return b.String()
 }
 
 func hash(text string) string {

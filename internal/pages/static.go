@@ -16,7 +16,7 @@ import (
 var static embed.FS
 
 // contentTypes are given here because package mime would ask the machine.
-var contentTypes = map[string]string{".svg": "image/svg+xml"}
+var contentTypes = map[string]string{".svg": "image/svg+xml", ".js": "text/javascript; charset=utf-8"}
 
 // file is one embedded file with its hash, by which caches know it.
 type file struct {
@@ -34,6 +34,9 @@ func (p *Pages) readFiles() error {
 		body, err := static.ReadFile("static/" + e.Name())
 		if err != nil {
 			return fmt.Errorf("pages: %w", err)
+		}
+		if path.Ext(e.Name()) == ".js" {
+			body = []byte(uncommented(string(body)))
 		}
 		sum := sha256.Sum256(body)
 		contentType, ok := contentTypes[path.Ext(e.Name())]

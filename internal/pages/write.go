@@ -19,8 +19,8 @@ func (p *Pages) Handle(h func(w http.ResponseWriter, r *http.Request) error) htt
 	})
 }
 
-// Error answers with err: a page for a navigation, application/problem+json for a
-// program. An error that is no *Error is internal_error (500) and its text is logged only.
+// Error answers with err: a page for a navigation, a status of the protocol for a gRPC call, application/problem+json for any
+// other program. An error that is no *Error is internal_error (500) and its text is logged only.
 //
 // Headers that the handler has set stay (Allow, Set-Cookie), but for those that described
 // the body it didn't write. If the answer has already begun, or the connection was taken over,
@@ -45,6 +45,10 @@ func (p *Pages) Error(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if len(e.Challenge) > 0 {
 		h["Www-Authenticate"] = e.Challenge // RFC 9110 §15.5.2: a 401 has one
+	}
+	if media := grpcKind(r); media != "" {
+		p.grpc(w, r, media, e)
+		return
 	}
 	if kind := KindOf(r); kind != Program {
 		p.errorPage(w, r, e, kind, record)

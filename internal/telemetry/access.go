@@ -50,9 +50,19 @@ func (a *AccessLog) Close() {
 // (500 through onPanic, except http.ErrAbortHandler, which it lets pass), and writes one
 // access line when the answer ends.
 func (a *AccessLog) Handler(next http.Handler, onPanic func(w http.ResponseWriter, r *http.Request)) http.Handler {
+	return a.HandlerOf(Listener{}, next, onPanic)
+}
+
+// HandlerOf is Handler for a listener whose requests are told to signals, too.
+func (a *AccessLog) HandlerOf(l Listener, next http.Handler, onPanic func(w http.ResponseWriter, r *http.Request)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e := &exchange{ResponseWriter: w}
 		e.record.Reference, e.record.Start, e.record.Method = a.references.next(), time.Now(), r.Method
+		if l.Signals != nil {
+			if e.signals = l.Signals(); e.signals != nil {
+				r = e.signals.begin(e, r, &l)
+			}
+		}
 		defer a.end(e, r, onPanic)
 		next.ServeHTTP(e, r)
 	})
@@ -72,7 +82,10 @@ func (a *AccessLog) end(e *exchange, r *http.Request, onPanic func(w http.Respon
 	default:
 		cut = !a.panicked(e, r, failure, onPanic)
 	}
-	a.write(r.Context(), &e.record)
+	now := time.Now()
+	a.write(r.Context(), &e.record, now)
+	e.leave()
+	e.signals.ended(&e.record, r, now)
 	if cut {
 		// Half an answer must not look like a whole one: net/http cuts the connection, and
 		// says nothing more.
@@ -109,12 +122,11 @@ func describe(failure any) string {
 	return fmt.Sprintf("a value of type %T", failure)
 }
 
-func (a *AccessLog) write(ctx context.Context, r *Record) {
+func (a *AccessLog) write(ctx context.Context, r *Record, now time.Time) {
 	level := r.level()
 	if !a.log.Enabled(ctx, level) {
 		return
 	}
-	now := time.Now()
 	var room fields
 	if a.lines != nil {
 		var line [1024]byte

@@ -489,7 +489,7 @@ func TestDocumentationListsExactlyTheKeysOfALineInTheirOrder(t *testing.T) {
 		documented = append(documented, m[1]+" "+m[2])
 	}
 	r := Record{
-		Reference: "x", Host: "x", Method: "x", Path: "x", Client: "x", Route: "x", Outcome: "x", Rule: "x", Code: "x",
+		Reference: "x", Trace: "x", Host: "x", Method: "x", Path: "x", Client: "x", Route: "x", Outcome: "x", Rule: "x", Code: "x",
 		Subject: "x", Provider: "x", Login: "x", Upstream: "x", Err: errors.New("x"),
 	}
 	var written []string

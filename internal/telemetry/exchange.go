@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 )
 
 // exchange is one request and its answer: the ResponseWriter that counts, together with the
@@ -13,6 +14,35 @@ type exchange struct {
 	http.ResponseWriter
 	record   Record
 	answered bool // the final header was written, or the connection taken over
+
+	signals  *Signals // nil = nobody is told
+	metrics  *Metrics // counts this exchange as in flight on listener; nil = none does
+	listener int
+	stream   bool // it is counted as one
+}
+
+// streams counts an answer that stays open.
+func (e *exchange) streams() {
+	if e.metrics != nil && !e.stream {
+		e.stream = true
+		e.metrics.streams[e.listener].Add(1)
+	}
+}
+
+// leave is the end of what begin counted.
+func (e *exchange) leave() {
+	if e.metrics == nil {
+		return
+	}
+	e.metrics.inFlight[e.listener].Add(-1)
+	if e.stream {
+		e.metrics.streams[e.listener].Add(-1)
+	}
+}
+
+// isStream knows answers that are flushed event by event.
+func isStream(contentType string) bool {
+	return strings.HasPrefix(contentType, "text/event-stream") || strings.HasPrefix(contentType, "application/grpc")
 }
 
 // Unwrap is for http.ResponseController: deadlines and full duplex.
@@ -60,6 +90,11 @@ func (e *exchange) Flush() { _ = e.FlushError() }
 // FlushError is what http.ResponseController prefers to Flush.
 func (e *exchange) FlushError() error {
 	e.answer(http.StatusOK)
+	if e.metrics != nil && !e.stream {
+		if t := e.Header()["Content-Type"]; len(t) > 0 && isStream(t[0]) {
+			e.streams()
+		}
+	}
 	return http.NewResponseController(e.ResponseWriter).Flush()
 }
 
@@ -69,6 +104,7 @@ func (e *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c, rw, err := http.NewResponseController(e.ResponseWriter).Hijack()
 	if err == nil {
 		e.answer(http.StatusSwitchingProtocols)
+		e.streams()
 	}
 	return c, rw, err
 }

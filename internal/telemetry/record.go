@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/doorward/doorward/internal/identity"
 )
 
 // Record is what one request leaves in the access log. The handlers that know fill it in
@@ -27,6 +29,31 @@ type Record struct {
 	Login     string
 	Upstream  string
 	Err       error // what the operator must know; never shown to the caller
+
+	Trace     string             // id of the trace that the request belongs to; "" = of none
+	Who       *identity.Identity // whom Subject names, for the audit log; nil = nobody, or not known
+	WouldDeny string             // the rule that would have refused it on a route that only says so
+
+	sent   time.Time     // when it went upstream; zero = it did not
+	waited time.Duration // from then to the header of the answer; 0 = none came
+	told   bool          // an event of its own says how it ended
+	span   span
+}
+
+// Forwarding is told that the request goes upstream now, with these headers: they get the trace that the upstream
+// belongs to.
+func (r *Record) Forwarding(h http.Header) {
+	r.sent = time.Now()
+	r.span.forward(r, h)
+}
+
+// Answered is told that the header of the upstream's answer has come.
+func (r *Record) Answered(status int) {
+	if r.sent.IsZero() {
+		return
+	}
+	r.waited = max(time.Since(r.sent), 1)
+	r.span.answered(status)
 }
 
 // From returns the record of the request that w answers, found by unwrapping w. Never
@@ -53,7 +80,7 @@ const (
 )
 
 // fields is room for a record's keys.
-type fields [18]slog.Attr
+type fields [19]slog.Attr
 
 // fill puts the keys of a line into a, in their order, and returns those in use. They are the
 // contract of docs/logs.md. What is empty is left out; the numbers are always there.
@@ -65,6 +92,7 @@ func (r *Record) fill(a *fields, took time.Duration) []slog.Attr {
 		}
 	}
 	text("reference", r.Reference, maxField)
+	text("trace_id", r.Trace, maxField)
 	text("method", r.Method, maxMethod)
 	text("host", r.Host, maxField)
 	text("path", r.Path, maxPath)

@@ -1,9 +1,8 @@
 package policy
 
 import (
-	"fmt"
+	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/doorward/doorward/internal/identity"
 )
@@ -12,57 +11,50 @@ import (
 // names match nothing because no rule holds one.
 func memberOf(groups []string) condition {
 	want := set(groups)
-	return func(who *identity.Identity) bool {
-		for _, g := range who.Groups {
-			if want[g] {
+	return func(who *identity.Identity, _ Request) bool {
+		return slices.ContainsFunc(who.Groups, func(g string) bool { return want[g] })
+	}
+}
+
+// hasRole looks where providers put roles: in the claim roles (Entra, Auth0), and in Keycloak's two places, of which the
+// second has a part for each client. Only the part of the client that Doorward is to that provider counts: another client's
+// "admin" says nothing here. The path is walked name by name, so that no dot in a client_id leads elsewhere.
+func hasRole(roles []string, as reading) condition {
+	want := set(roles)
+	return func(who *identity.Identity, _ Request) bool {
+		claims := who.Claims.Map()
+		if anyOf(claims["roles"], want) || anyOf(member(claims["realm_access"], "roles"), want) {
+			return true
+		}
+		client := as.roleClients[who.Provider]
+		return client != "" && anyOf(member(member(claims["resource_access"], client), "roles"), want)
+	}
+}
+
+func member(of any, name string) any {
+	m, _ := of.(map[string]any)
+	return m[name]
+}
+
+// anyOf reads a claim as a list of texts; a single text is a list of one.
+func anyOf(claim any, want map[string]bool) bool {
+	switch v := claim.(type) {
+	case string:
+		return want[v]
+	case []any:
+		for _, e := range v {
+			if s, ok := e.(string); ok && want[s] {
 				return true
 			}
 		}
-		return false
 	}
+	return false
 }
 
-// hasEmail takes part only where the provider says that the address was verified (P202). A
-// machine has no mailbox, whatever its token claims (SEC-7).
-func hasEmail(emails []string) condition {
-	want := make(map[string]bool, len(emails))
-	for _, e := range emails {
-		want[asciiLower(e)] = true
-	}
-	return func(who *identity.Identity) bool {
-		if !who.EmailVerified || who.Machine {
-			return false
-		}
-		_, _, ok := splitEmail(who.Email)
-		return ok && want[asciiLower(who.Email)]
-	}
-}
-
-func inDomain(domains []string) condition {
-	want := make(map[string]bool, len(domains))
-	for _, d := range domains {
-		want[asciiLower(d)] = true
-	}
-	return func(who *identity.Identity) bool {
-		if !who.EmailVerified || who.Machine {
-			return false
-		}
-		_, domain, ok := splitEmail(who.Email)
-		return ok && want[asciiLower(domain)]
-	}
-}
-
-// splitEmail refuses an address with more than one "@": which of its parts is the domain
-// differs from reader to reader (P201, CVE-2026-40574).
-func splitEmail(address string) (local, domain string, ok bool) {
-	local, domain, ok = strings.Cut(address, "@")
-	return local, domain, ok && local != "" && domain != "" && !strings.Contains(domain, "@")
-}
-
-// isUser is for people: a service account named like a person is not that person (SEC-7).
-func isUser(subjects []string) condition {
+// isUser is for people: a service account named like a person is not that person (SEC-7). A deny list keeps both out.
+func isUser(subjects []string, as reading) condition {
 	want := set(subjects)
-	return func(who *identity.Identity) bool { return !who.Machine && want[who.Subject] }
+	return func(who *identity.Identity, _ Request) bool { return (as.against || !who.Machine) && want[who.Subject] }
 }
 
 func hasScopes(who *identity.Identity, scopes []string) bool {
@@ -77,37 +69,43 @@ func hasScopes(who *identity.Identity, scopes []string) bool {
 // isClient compares what the provider says of whom it gave the token to. A client that is not known is none.
 func isClient(clients []string) condition {
 	want := set(clients)
-	return func(who *identity.Identity) bool { return who.Client != "" && want[who.Client] }
+	return func(who *identity.Identity, _ Request) bool { return who.Client != "" && want[who.Client] }
 }
 
 func hasClaim(path string, values []string) condition {
 	want := set(values)
-	return func(who *identity.Identity) bool {
-		for _, v := range who.Claims.Strings(path) {
-			if want[v] {
-				return true
-			}
-		}
-		return false
+	return func(who *identity.Identity, _ Request) bool {
+		return slices.ContainsFunc(who.Claims.Strings(path), func(v string) bool { return want[v] })
 	}
 }
 
-func checkEmails(emails []string) error {
-	for _, e := range emails {
-		if _, _, ok := splitEmail(e); !ok {
-			return fmt.Errorf("emails: %q is not an e-mail address of the form name@domain", e)
+// isFrom looks at the address that the canonical request has: that of the peer, or what trusted proxies say and nobody else
+// (P034 to P037). An address that is not known lies in no network that allows, and in every one that denies.
+func isFrom(networks []netip.Prefix, as reading) condition {
+	return func(_ *identity.Identity, req Request) bool {
+		if !req.Client.IsValid() {
+			return as.against
 		}
+		return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(req.Client) })
 	}
-	return nil
 }
 
-func checkDomains(domains []string) error {
-	for _, d := range domains {
-		if d == "" || strings.ContainsAny(d, "@*/ ") || strings.HasPrefix(d, ".") {
-			return fmt.Errorf("domains: %q must be a domain as it stands behind the @, such as \"example.com\"; there are no patterns, list each subdomain", d)
+// byMethod takes HEAD for GET without the body (RFC 9110 §9.3.2).
+func byMethod(methods []string, as reading) condition {
+	want := set(withHead(methods))
+	return func(_ *identity.Identity, req Request) bool {
+		if req.Method == "" {
+			return !as.against
 		}
+		return want[req.Method]
 	}
-	return nil
+}
+
+func withHead(methods []string) []string {
+	if slices.Contains(methods, "GET") {
+		return append(slices.Clone(methods), "HEAD")
+	}
+	return methods
 }
 
 func set(values []string) map[string]bool {
@@ -116,21 +114,4 @@ func set(values []string) map[string]bool {
 		m[v] = true
 	}
 	return m
-}
-
-// asciiLower folds A to Z only. Unicode folding would make the Kelvin sign a "k" and let
-// one mailbox pass for another.
-func asciiLower(s string) string {
-	for i := range len(s) {
-		if 'A' <= s[i] && s[i] <= 'Z' {
-			b := []byte(s)
-			for j := i; j < len(b); j++ {
-				if 'A' <= b[j] && b[j] <= 'Z' {
-					b[j] += 'a' - 'A'
-				}
-			}
-			return string(b)
-		}
-	}
-	return s
 }

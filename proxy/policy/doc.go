@@ -1,9 +1,11 @@
 // Package policy decides who may pass a route, and says what a person is asked to approve.
 //
 // It judges identities that somebody else has proved: groups, verified e-mail addresses
-// and their domains, subjects, scopes, clients and any other claim, by lists of exact values.
-// There are no patterns, so none can match too much (attack P205). A [Policy] names the
-// rule that let somebody pass, and says in words which rules there are when it refuses.
+// and their domains, roles, subjects, scopes, clients and any other claim, by lists of exact values, and of a request
+// the method and the network that it comes from.
+// There are no patterns, so none can match too much (attack P205). A [Policy] asks its deny list first, names the
+// rule that let somebody pass or refused them, and says in words which rules there are when none has matched. An entry that
+// can never decide is an error ([Overlaps]).
 //
 // Where lists don't reach there are expressions in CEL, compiled and type-checked once: a [Text] makes the
 // message of an approval, a [Requirement] says yes or no beside the rules. What they look at is an [Input], made of the canonical request

@@ -61,6 +61,8 @@ type expression struct {
 	program cel.Program
 	reads   map[string]bool
 	names   map[string][]string
+
+	constant, always bool // a condition that comes out alike for every request, and how
 }
 
 // Reads reports whether the expression looks at a variable, or at a field written as
@@ -89,7 +91,34 @@ func compileExpression(source string, want *cel.Type) (none expression, err erro
 	if err != nil {
 		return none, err
 	}
-	return expression{source, program, readBy(checked), namesIn(checked)}, nil
+	e := expression{source: source, program: program, reads: readBy(checked), names: namesIn(checked)}
+	if want.IsExactType(cel.BoolType) {
+		e.always, e.constant = constant(env, checked)
+	}
+	return e, nil
+}
+
+// constant evaluates a condition while nothing is known of the request. What comes out all the same, comes out for every
+// request.
+func constant(env *cel.Env, checked *cel.Ast) (value, ok bool) {
+	var unknown []*cel.AttributePatternType
+	for _, name := range []string{"claims", "user", "request", "form", "json"} {
+		unknown = append(unknown, cel.AttributePattern(name))
+	}
+	nothing, err := cel.PartialVars(map[string]any{}, unknown...)
+	if err != nil {
+		return false, false
+	}
+	program, err := env.Program(checked, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptPartialEval))
+	if err != nil {
+		return false, false
+	}
+	v, _, err := program.Eval(nothing)
+	if err != nil {
+		return false, false
+	}
+	value, ok = v.Value().(bool)
+	return value, ok
 }
 
 func conversion(want *cel.Type) string {

@@ -15,13 +15,15 @@ func alice() *identity.Identity {
 	}
 }
 
+func newOf(rules []Rule) (*Policy, error) { return New(Config{Allow: rules}) }
+
 func check(t *testing.T, who *identity.Identity, rules ...Rule) (bool, string) {
 	t.Helper()
-	p, err := New(rules)
+	p, err := New(Config{Allow: rules})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.Check(who)
+	return p.Check(who, Request{})
 }
 
 func TestRulesOfOneTableAllHoldAndTablesAreAlternatives(t *testing.T) {
@@ -128,7 +130,7 @@ func TestAttacksOnClaims(t *testing.T) {
 			{Claims: map[string][]string{"x": {}}},
 			{Claims: map[string][]string{"": {"x"}}},
 		} {
-			if _, err := New([]Rule{r}); err == nil {
+			if _, err := newOf([]Rule{r}); err == nil {
 				t.Errorf("%+v is accepted", r)
 			}
 		}
@@ -147,7 +149,7 @@ func TestAttacksOnClaims(t *testing.T) {
 			}
 		}
 		for _, d := range []string{"*.company.com", ".company.com", "@company.com", "a b.com"} {
-			if _, err := New([]Rule{{Domains: []string{d}}}); err == nil {
+			if _, err := newOf([]Rule{{Domains: []string{d}}}); err == nil {
 				t.Errorf("domain %q is accepted", d)
 			}
 		}
@@ -173,18 +175,18 @@ func TestAttacksOnClaims(t *testing.T) {
 }
 
 func TestTheZeroPolicyLetsEverySignedInIdentityPass(t *testing.T) {
-	if ok, rule := new(Policy).Check(alice()); !ok || rule != SignedIn {
+	if ok, rule := new(Policy).Check(alice(), Request{}); !ok || rule != SignedIn {
 		t.Errorf("got %v by %q", ok, rule)
 	}
 }
 
 func TestCheckAllocatesNothing(t *testing.T) {
-	p, err := New([]Rule{{Groups: []string{"admin"}}, {Groups: []string{"staff"}, Users: []string{"alice"}}})
+	p, err := newOf([]Rule{{Groups: []string{"admin"}}, {Groups: []string{"staff"}, Users: []string{"alice"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	who := alice()
-	if n := testing.AllocsPerRun(100, func() { p.Check(who) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { p.Check(who, Request{}) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -24,6 +24,12 @@ func NewRequirement(source string) (*Requirement, error) {
 			return nil, fmt.Errorf("%s: a body is read for approve only", name)
 		}
 	}
+	switch {
+	case e.constant && e.always:
+		return nil, errors.New("the expression is true for every request, so that it asks nothing; remove it")
+	case e.constant:
+		return nil, errors.New("the expression is false for every request, so that it lets nobody in")
+	}
 	return &Requirement{e}, nil
 }
 

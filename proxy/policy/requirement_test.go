@@ -88,7 +88,7 @@ func TestARequirementThatCannotWorkIsRefusedAtStart(t *testing.T) {
 }
 
 func TestTheScopesThatWouldHelpAreThoseOfARuleThatNothingElseForbids(t *testing.T) {
-	p, err := New([]Rule{
+	p, err := newOf([]Rule{
 		{Groups: []string{"admin"}, Scopes: []string{"all"}},
 		{Clients: []string{"shop"}, Scopes: []string{"orders.read", "orders.write"}},
 		{Scopes: []string{"root"}},
@@ -96,24 +96,24 @@ func TestTheScopesThatWouldHelpAreThoseOfARuleThatNothingElseForbids(t *testing.
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := p.Lacks(alice()); !slices.Equal(got, []string{"orders.read", "orders.write"}) {
+	if got := p.Lacks(alice(), Request{}); !slices.Equal(got, []string{"orders.read", "orders.write"}) {
 		t.Errorf("alice lacks %q", got)
 	}
 	other := &identity.Identity{Issuer: "i", Subject: "s", Client: "else"}
-	if got := p.Lacks(other); !slices.Equal(got, []string{"root"}) {
+	if got := p.Lacks(other, Request{}); !slices.Equal(got, []string{"root"}) {
 		t.Errorf("another lacks %q", got)
 	}
-	if got := p.Lacks(nil); got != nil {
+	if got := p.Lacks(nil, Request{}); got != nil {
 		t.Errorf("nobody lacks %q", got)
 	}
 	if got := p.Scopes(); !slices.Equal(got, []string{"all", "orders.read", "orders.write", "root"}) {
 		t.Errorf("scopes %q", got)
 	}
-	groups, err := New([]Rule{{Groups: []string{"admin"}}})
+	groups, err := newOf([]Rule{{Groups: []string{"admin"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := groups.Lacks(alice()); got != nil {
+	if got := groups.Lacks(alice(), Request{}); got != nil {
 		t.Errorf("no scope makes a member: %q", got)
 	}
 }

@@ -1,0 +1,149 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+)
+
+// attempts is a request to one of several upstreams. It tells the balancer what came of it, and sends it to another one
+// where the first has failed and nothing can happen twice.
+type attempts struct {
+	visit   *visit
+	balance *balancer
+	way     http.RoundTripper
+	member  *member
+	named   *member // by the browser's cookie
+	tried   members
+	left    int
+}
+
+// begin chooses the upstream of a visit.
+func (b *balancer) begin(v *visit, way http.RoundTripper, once bool) *attempts {
+	a := &attempts{visit: v, balance: b, way: way}
+	if b.sticky != nil {
+		a.named = b.sticky.named(v.req)
+	}
+	if a.named != nil && b.isUsable(a.named) {
+		a.enter(a.named)
+	} else {
+		a.enter(b.pick(0))
+	}
+	if b.retries == 0 {
+		return a
+	}
+	b.budget.request(v.started())
+	if !once && v.repeatable() {
+		a.left = b.retries
+	}
+	return a
+}
+
+// enter takes a place at an upstream; leave gives it back.
+func (a *attempts) enter(m *member) {
+	a.member = m
+	a.tried |= m.bit
+	m.busy.Add(1)
+	a.visit.upstream = m.upstream
+}
+
+func (a *attempts) leave() {
+	if a != nil {
+		a.member.busy.Add(-1)
+	}
+}
+
+// idempotent are the methods that do the same when they arrive twice (RFC 9110 §9.2.2), beside those that do nothing.
+var idempotent = set([]string{"PUT", "DELETE"})
+
+// repeatable reports whether a request may be sent again at all: it has no body, which would have been read by then, and
+// opens no connection of its own.
+func (v *visit) repeatable() bool {
+	r := v.req.in
+	return r.ContentLength == 0 && r.Header["Upgrade"] == nil && (changesNothing(v.req.Method) || idempotent[v.req.Method])
+}
+
+// changesNothing reports the methods that may be sent again after they have arrived.
+func changesNothing(method string) bool {
+	return method == "GET" || method == "HEAD" || method == "OPTIONS"
+}
+
+// RoundTrip may be called twice for one visit, by secondTry: with another credential, and still with the first address.
+func (a *attempts) RoundTrip(out *http.Request) (*http.Response, error) {
+	if out.URL.Host != a.member.upstream.host || out.URL.Scheme != a.member.upstream.scheme {
+		out = a.readdressed(out)
+	}
+	for {
+		res, err := a.way.RoundTrip(out)
+		failed := a.judge(out.Context(), res, err)
+		if !failed || !a.moves(out, err) {
+			return res, err
+		}
+		if res != nil {
+			_ = res.Body.Close()
+		}
+		out = a.readdressed(out)
+	}
+}
+
+// judge tells the balancer what came of an attempt. What the client has broken off, or sent half of, says nothing about
+// the upstream.
+func (a *attempts) judge(ctx context.Context, res *http.Response, err error) (failed bool) {
+	switch {
+	case err == nil && !unavailable(res):
+		a.balance.worked(a.member)
+		return false
+	case err == nil:
+		a.balance.failed(a.member, "it answered "+res.Status)
+		return true
+	case ctx.Err() != nil, a.visit.body != nil && a.visit.body.broken.Load():
+		return false
+	}
+	a.balance.failed(a.member, printable(err, errAnswer).Error())
+	return true
+}
+
+// moves goes on to another upstream, if there is one and the request may be sent again.
+func (a *attempts) moves(out *http.Request, err error) bool {
+	if a.left == 0 || a.visit.reply.emptied || !mayRepeat(out.Method, err) {
+		return false
+	}
+	b, next := a.balance, (*member)(nil)
+	if len(b.members) > 1 {
+		next = b.pick(a.tried)
+	} else if err != nil {
+		next = a.member // a connection that failed may have been the last of a process that was replaced
+	}
+	if next == nil || !b.budget.spend(b.now()) {
+		return false
+	}
+	a.left--
+	a.leave()
+	a.enter(next)
+	a.visit.req.record.Upstream = next.upstream.display
+	return true
+}
+
+// mayRepeat reports whether nothing can happen twice, given how the attempt ended (err nil: with an answer). A time-out is
+// no reason to ask again: somebody may be at work on it.
+func mayRepeat(method string, err error) bool {
+	if changesNothing(method) {
+		return err == nil || neverArrived(err)
+	}
+	return err != nil && neverConnected(err)
+}
+
+// neverConnected reports whether not a byte of the request was written.
+func neverConnected(err error) bool {
+	var operation *net.OpError
+	return neverArrived(err) && errors.As(err, &operation) && operation.Op == "dial"
+}
+
+// readdressed is the request for the upstream of now. The transport may still hold the old one, so nothing of that changes.
+func (a *attempts) readdressed(last *http.Request) *http.Request {
+	out, u := again(last, nil), *last.URL
+	out.URL = &u
+	a.visit.rewriteURL(out)
+	return out
+}
