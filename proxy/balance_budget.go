@@ -25,7 +25,7 @@ type second struct {
 func (b *budget) second(now time.Time) *second {
 	unix := now.Unix()
 	s := &b.seconds[uint64(unix)%budgetSeconds]
-	if old := s.of.Load(); old != unix && s.of.CompareAndSwap(old, unix) {
+	if old := s.of.Load(); old < unix && s.of.CompareAndSwap(old, unix) { // a request may have begun long before now
 		s.requests.Store(0)
 		s.repeats.Store(0)
 	}
@@ -35,9 +35,11 @@ func (b *budget) second(now time.Time) *second {
 // request counts a request.
 func (b *budget) request(now time.Time) { b.second(now).requests.Add(1) }
 
-// spend reports whether one may be sent again, and counts that.
+// spend reports whether one may be sent again, and counts that. It counts first and then looks: of a thousand requests that
+// fail in one instant, none may pass because none of the others is counted yet.
 func (b *budget) spend(now time.Time) bool {
 	current := b.second(now)
+	current.repeats.Add(1)
 	since := now.Unix() - budgetSeconds
 	var requests, repeats int32
 	for i := range b.seconds {
@@ -46,9 +48,9 @@ func (b *budget) spend(now time.Time) bool {
 			repeats += s.repeats.Load()
 		}
 	}
-	if repeats >= max(requests/budgetShare, budgetLeast) {
+	if repeats > max(requests/budgetShare, budgetLeast) {
+		current.repeats.Add(-1)
 		return false
 	}
-	current.repeats.Add(1)
 	return true
 }

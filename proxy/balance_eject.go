@@ -29,6 +29,13 @@ func (b *balancer) worked(m *member) {
 	}
 }
 
+// readmit ends the time of one that was left out, and has answered when all others were as well: it is the best there is.
+func (b *balancer) readmit(m *member) {
+	if until := m.until.Load(); until != 0 && m.until.CompareAndSwap(until, 0) {
+		b.tell(slog.LevelInfo, "upstream is back", m)
+	}
+}
+
 // failed notes a failure. After as many in a row as the route allows, the upstream is left out for a while; then it gets
 // requests again, and the first of them that fails ends that.
 func (b *balancer) failed(m *member, why string) {

@@ -133,8 +133,9 @@ func (c *prober) check(ctx context.Context) error {
 	return nil
 }
 
-// note counts an outcome, and changes the state of the upstream when enough of one kind came in a row. Until then, and
-// from the start, it counts as up: a gateway that has just begun knows nothing bad of anybody.
+// note counts an outcome, and changes the state of the upstream when enough of one kind came in a row. Until the first one
+// it counts as up; if that is bad, it is believed alone: each reload begins anew, and must not send people to what was
+// known to be down for as long as it took to find out.
 func (c *prober) note(err error) {
 	h, m := c.balance.health, c.member
 	switch {
@@ -144,6 +145,9 @@ func (c *prober) note(err error) {
 			c.balance.tell(slog.LevelInfo, "upstream is up", m)
 		}
 	default:
+		if c.row == 0 {
+			c.row = 1 - h.Fall
+		}
 		c.row = min(c.row, 0) - 1
 		if -c.row >= h.Fall && m.down.CompareAndSwap(false, true) {
 			c.balance.tell(slog.LevelWarn, "upstream is down", m, slog.String("error", err.Error()))

@@ -14,7 +14,9 @@ type attempts struct {
 	balance *balancer
 	way     http.RoundTripper
 	member  *member
+	first   *member // whose address the request has that ReverseProxy made
 	named   *member // by the browser's cookie
+	despair bool    // the first one was not usable, as none was
 	tried   members
 	left    int
 }
@@ -25,11 +27,12 @@ func (b *balancer) begin(v *visit, way http.RoundTripper, once bool) *attempts {
 	if b.sticky != nil {
 		a.named = b.sticky.named(v.req)
 	}
-	if a.named != nil && b.isUsable(a.named) {
-		a.enter(a.named)
-	} else {
-		a.enter(b.pick(0))
+	a.first = a.named
+	if a.first == nil || !b.isUsable(a.first) && b.usable() != 0 { // where all are out, what the application knows of a browser still counts
+		a.first = b.pick(0)
 	}
+	a.despair = !b.isUsable(a.first)
+	a.enter(a.first)
 	if b.retries == 0 {
 		return a
 	}
@@ -71,7 +74,7 @@ func changesNothing(method string) bool {
 
 // RoundTrip may be called twice for one visit, by secondTry: with another credential, and still with the first address.
 func (a *attempts) RoundTrip(out *http.Request) (*http.Response, error) {
-	if out.URL.Host != a.member.upstream.host || out.URL.Scheme != a.member.upstream.scheme {
+	if a.member != a.first {
 		out = a.readdressed(out)
 	}
 	for {
@@ -93,6 +96,9 @@ func (a *attempts) judge(ctx context.Context, res *http.Response, err error) (fa
 	switch {
 	case err == nil && !unavailable(res):
 		a.balance.worked(a.member)
+		if a.despair && a.member == a.first {
+			a.balance.readmit(a.member)
+		}
 		return false
 	case err == nil:
 		a.balance.failed(a.member, "it answered "+res.Status)

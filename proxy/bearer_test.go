@@ -319,10 +319,10 @@ func TestP180AStreamEndsWithTheTokenThatBeganIt(t *testing.T) {
 	})
 	c := b.write(request("GET", "/api/x?stream", bearerLine("bob"), "Connection: keep-alive"))
 	began := time.Now()
-	silent := time.AfterFunc(2*vigilEvery, func() { b.judge.gone.Store(true) })
+	silent := time.AfterFunc(2*time.Second, func() { b.judge.gone.Store(true) })
 	defer silent.Stop()
 	_ = readToEnd(c)
-	if lasted := time.Since(began); lasted < vigilEvery {
+	if lasted := time.Since(began); lasted < 2*time.Second || lasted > 4*time.Second { // the last one: a machine under load
 		t.Errorf("it ended after %s", lasted)
 	}
 	select {

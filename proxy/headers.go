@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/secret"
@@ -39,6 +40,7 @@ type headerPlan struct {
 	unverified bool
 	set        []template
 	names      []string // every name that set holds, canonical
+	replaced   []string // those of them that are ordinary: the client's own go no further on this route
 	own        []string // every other name that the route may set, as it would arrive
 	prefixes   []string // likewise, of names that depend on claims
 	assertion  string   // the header of the signed assertion; "" = there is none
@@ -68,7 +70,7 @@ func newHeaderPlan(h Headers, credential string) (*headerPlan, error) {
 	if p.encoding, err = newEncoding(h.Encoding, p.profile.encoding); err != nil {
 		return nil, err
 	}
-	p.own, p.prefixes = p.profile.names(p.usesToken), p.profile.prefixes()
+	p.own, p.prefixes = p.profile.names(), p.profile.prefixes()
 	if p.profile.name != profileNone {
 		p.own = append(p.own, headerClient)
 	}
@@ -92,6 +94,9 @@ func newHeaderPlan(h Headers, credential string) (*headerPlan, error) {
 		}
 		p.set = append(p.set, t)
 		p.names = append(p.names, t.name)
+		if ordinary[t.name] {
+			p.replaced = append(p.replaced, t.name)
+		}
 		p.usesToken = p.usesToken || t.uses("access_token")
 	}
 	return p, nil
@@ -233,16 +238,30 @@ func visible(s string) bool {
 	return true
 }
 
+// ordinary are headers of every client that say nothing of who is calling. A route may write its own in their place, but they
+// are not deleted at the door, as names of identity headers are: the gateway itself looks at them, on all routes. Without Origin
+// nobody could tell a foreign page's POST from a program's.
+var ordinary = set([]string{
+	"Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Baggage", "Cache-Control", "Dnt", "From", "Hx-Current-Url", "Hx-Request", "Origin", "Pragma",
+	"Priority", "Purpose", "Referer", "Save-Data", "Service-Worker", "Traceparent", "Tracestate", "User-Agent", "X-Moz", "X-Purpose", "X-Requested-With",
+})
+
 // settable refuses names that a route must not set: those that frame the message, those
-// that net/http owns, and the forwarding headers that the gateway itself answers for.
+// that net/http owns, the forwarding headers that the gateway itself answers for, what a browser says about its request (Fetch
+// Metadata, preflights, WebSockets), and what an approval is bound to.
 func settable(name string) error {
 	if !headerName(name) {
 		return fmt.Errorf("headers.set.%s: a header name is made of letters, digits and -", name)
 	}
-	switch http.CanonicalHeaderKey(name) {
+	canonical := http.CanonicalHeaderKey(name)
+	refused := bound(canonical) || strings.HasPrefix(canonical, "Sec-") || strings.HasPrefix(canonical, "Access-Control-")
+	switch canonical {
 	case "Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length", "Host", "Expect",
 		"Cookie", "Proxy-Authorization", "Proxy-Authenticate", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port",
-		"X-Real-Ip", "X-Request-Id", "Forwarded", headerAssertion:
+		"X-Real-Ip", "X-Request-Id", "Forwarded", headerAssertion, headerDPoP:
+		refused = true
+	}
+	if refused {
 		return fmt.Errorf("headers.set.%s: this header is not the route's to set", name)
 	}
 	return nil

@@ -167,6 +167,7 @@ func TestImpossibleHeadersAreConfigurationErrors(t *testing.T) {
 	for name, text := range map[string]string{
 		"X_Under": "a", "Content-Length": "1", "host": "x", "Connection": "x", "X-Forwarded-For": "1.2.3.4", "X-A": "{nothing}", "X-B": "{user.}", "X-C": "{claim.}",
 		"X-D": "{", "X-E": "}", "X-F": "a\r\nb", "X-G": "é", "X-H": " a", "X-I": "{claim.NAME}x{", "Cookie": "a=b", "": "a", "X-J": "{user.shoe}", "X-K": "{{user.sub}}",
+		"Sec-Fetch-Site": "same-origin", "Sec-WebSocket-Key": "a", "Access-Control-Request-Method": "GET", "content-type": "text/plain", "If-Match": "*", "Range": "bytes=0-", "DPoP": "a",
 	} {
 		if _, err := newHeaderPlan(Headers{Set: map[string]string{name: text}}, "none"); err == nil || !strings.Contains(err.Error(), "headers.set."+name) {
 			t.Errorf("%s = %q: %v", name, text, err)

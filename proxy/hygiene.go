@@ -56,7 +56,7 @@ func newHygiene(routes []*route) *hygiene {
 	}
 	for _, rt := range routes {
 		for _, name := range rt.headers.names {
-			if name != "Authorization" && name != "Cookie" { // rewrite deletes these; own endpoints and sessions read them
+			if name != headerAuthorization && !ordinary[name] { // rewrite deletes these; the gateway itself reads them
 				h.names[name] = true
 			}
 		}
@@ -70,7 +70,7 @@ func newHygiene(routes []*route) *hygiene {
 	for _, rt := range routes {
 		// Where a route reads keys from the header that another's credential goes by, the client's own is withheld on
 		// these two routes only.
-		if rt.sourceHeader != "" && !slices.ContainsFunc(routes, func(other *route) bool { return slices.Contains(other.callers.places.headers(), rt.sourceHeader) }) {
+		if rt.sourceHeader != "" && !ordinary[rt.sourceHeader] && !slices.ContainsFunc(routes, func(other *route) bool { return slices.Contains(other.callers.places.headers(), rt.sourceHeader) }) {
 			h.names[rt.sourceHeader] = true
 		}
 	}

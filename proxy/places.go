@@ -132,6 +132,7 @@ func (rt *route) setWithheld(own func(name string) bool) error {
 	if rt.passAuthorization { // the upstream judges tokens itself, and wants the proofs that belong to them
 		rt.withheld = rt.callers.places.headers()
 	}
+	rt.withheld = append(rt.withheld, rt.headers.replaced...)
 	rt.withheldCookie = own
 	var cookies []string
 	if p := rt.callers.places; p != nil && p.cookie != "" {

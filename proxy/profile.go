@@ -135,13 +135,16 @@ func profiles() []profile {
 	}
 }
 
-// names are those of all headers that the profile may set which are not made of claims, as they arrive.
-func (p *profile) names(withToken bool) (all []string) {
+// names are those of all headers that the profile may set which are not made of claims, as they arrive. The token's is among them
+// also where none is sent: an application that was made for the other gateway believes it whenever it is there (P022).
+func (p *profile) names() (all []string) {
 	for _, i := range p.person {
 		all = append(all, http.CanonicalHeaderKey(i.header))
 	}
-	if withToken && p.token != "" {
-		all = append(all, http.CanonicalHeaderKey(p.token))
+	for _, name := range []string{p.token, p.tokenEnds} {
+		if name != "" {
+			all = append(all, http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")))
+		}
 	}
 	return all
 }

@@ -55,6 +55,7 @@ type pulse struct {
 	cancel context.CancelCauseFunc
 
 	mu        sync.Mutex
+	counting  bool // something should pass now
 	answering bool
 }
 
@@ -80,7 +81,7 @@ func (v *visit) bound(r *http.Request) (bounded *http.Request, end func()) {
 			total.Stop()
 		}
 		if p.timer != nil {
-			p.timer.Stop()
+			p.pause(false)
 		}
 		cancel(nil)
 	}
@@ -102,28 +103,45 @@ func (v *visit) ranOut(out *http.Request) bool {
 func (p *pulse) begin(answering bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.answering = answering
+	p.counting, p.answering = true, answering
 	p.beat()
 	p.timer.Reset(p.idle)
 }
 
 // sent is told that the request has arrived whole.
-func (p *pulse) sent() {
+func (p *pulse) sent() { p.pause(true) }
+
+// pause stops counting; unlessAnswering, only if the answer hasn't begun. A look that is under way then finds nothing to do.
+func (p *pulse) pause(unlessAnswering bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.answering {
-		p.timer.Stop()
+	if unlessAnswering && p.answering {
+		return
 	}
+	p.counting = false
+	p.timer.Stop()
 }
 
 func (p *pulse) beat() { p.last.Store(time.Now().UnixNano()) }
 
 func (p *pulse) look(v *visit) {
-	if left := p.idle - time.Duration(time.Now().UnixNano()-p.last.Load()); left > 0 {
-		p.timer.Reset(left)
-		return
+	if p.silent() {
+		v.overran(p, errIdle)
 	}
-	v.overran(p, errIdle)
+}
+
+// silent reports whether nothing has passed for too long; if something has, it looks again in time.
+func (p *pulse) silent() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.counting {
+		return false
+	}
+	left := p.idle - time.Duration(time.Now().UnixNano()-p.last.Load())
+	if left > 0 {
+		p.timer.Reset(left)
+	}
+	return left <= 0
 }
 
 // feelPulse begins to count for the body of an answer.

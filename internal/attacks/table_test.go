@@ -121,17 +121,3 @@ func cell(by []found) (text string, absent bool) {
 	}
 	return text, absent
 }
-
-// both are the groups of what clients send: the request path.
-const both = "ABCDEFPQ"
-
-func over(a attack, by []found) string {
-	var all spoken
-	for _, f := range by {
-		all = all.or(f.over)
-	}
-	if why := oneVersion[a.number]; why != "" {
-		return fmt.Sprintf("%s only: %s", all, why)
-	}
-	return all.String()
-}

@@ -12,6 +12,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -102,7 +103,7 @@ type upstream struct {
 
 	mu    sync.Mutex
 	conns int
-	heads []string // the requests, as they came
+	heads []string // the requests as they came, but for the order of fields of different names
 	open  map[net.Conn]struct{}
 }
 
@@ -197,8 +198,16 @@ func (p *peer) request() string {
 	}
 	p.upstream.mu.Lock()
 	defer p.upstream.mu.Unlock()
-	p.upstream.heads = append(p.upstream.heads, head.String())
+	p.upstream.heads = append(p.upstream.heads, sorted(head.String()))
 	return head.String()
+}
+
+// sorted is a head with its fields in the order of their names.
+func sorted(head string) string {
+	lines := strings.SplitAfter(strings.TrimSuffix(head, "\r\n"), "\r\n")
+	name := func(line string) string { name, _, _ := strings.Cut(line, ":"); return name }
+	slices.SortStableFunc(lines[1:], func(a, b string) int { return strings.Compare(name(a), name(b)) })
+	return strings.Join(lines, "") + "\r\n"
 }
 
 func (p *peer) say(s string) { _, _ = io.WriteString(p, s) }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/textproto"
-	"slices"
 	"strings"
 )
 
@@ -52,49 +51,38 @@ func appendRequest(b []byte, req *http.Request) (message []byte, fits bool, err 
 // defaultAgent is what http.Transport sends if nobody says anything else.
 const defaultAgent = "User-Agent: Go-http-client/1.1\r\n"
 
-type field struct {
-	name   string
-	values []string
-}
-
-// appendFields appends them in the order of http.Transport: what an upstream receives doesn't
-// depend on who carries it, nor on the order of a map.
+// appendFields appends them in any order, which has no meaning among fields of different names (RFC 9110 §5.3), and would
+// cost as much as writing them.
 func appendFields(b []byte, h http.Header) (message []byte, fits bool, err error) {
-	var space [40]field // enough for most, without an allocation
-	fields := space[:0]
+	if agent, named := h["User-Agent"]; !named {
+		b = append(b, defaultAgent...)
+	} else if len(agent) > 0 && agent[0] != "" { // empty: none
+		if b, err = appendField(b, "User-Agent", agent[:1]); err != nil {
+			return b, false, err
+		}
+	}
 	for name, values := range h {
 		switch classify(name) {
 		case foreign:
 			return b, false, nil
 		case ordinary:
-			fields = append(fields, field{name, values})
-		}
-	}
-	slices.SortFunc(fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
-	if agent, named := h["User-Agent"]; !named {
-		b = append(b, defaultAgent...)
-	} else if len(agent) > 0 && agent[0] != "" { // empty: none
-		if b, err = appendField(b, field{"User-Agent", agent[:1]}); err != nil {
-			return b, false, err
-		}
-	}
-	for _, f := range fields {
-		if b, err = appendField(b, f); err != nil {
-			return b, false, err
+			if b, err = appendField(b, name, values); err != nil {
+				return b, false, err
+			}
 		}
 	}
 	return append(b, "\r\n"...), true, nil
 }
 
-func appendField(b []byte, f field) ([]byte, error) {
-	if !isToken(f.name) {
-		return b, fmt.Errorf("wire: %q is no name of a header field", f.name)
+func appendField(b []byte, name string, values []string) ([]byte, error) {
+	if !isToken(name) {
+		return b, fmt.Errorf("wire: %q is no name of a header field", name)
 	}
-	for _, v := range f.values {
-		b = append(append(b, f.name...), ": "...)
+	for _, v := range values {
+		b = append(append(b, name...), ": "...)
 		begin := len(b)
 		if b = append(b, v...); !clean(b[begin:], ' ') {
-			return b, fmt.Errorf("wire: a control character in the value of %s", f.name)
+			return b, fmt.Errorf("wire: a control character in the value of %s", name)
 		}
 		b = append(append(b[:begin], textproto.TrimString(v)...), "\r\n"...)
 	}
