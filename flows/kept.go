@@ -65,10 +65,10 @@ func (k *Kept) Keep(w http.ResponseWriter, r *http.Request, form []byte) (id str
 	if room, err := k.room(ctx, network(telemetry.From(w).Client), len(blob)); !room || err != nil {
 		return "", err
 	}
-	k.evict(w, r, here)
 	if err := f.deps.Shared.Put(ctx, sharedKey("kept", raw), blob, keptLife); err != nil {
 		return "", f.storeError(err)
 	}
+	k.evict(w, r, here)
 	value := binary.BigEndian.AppendUint64(nil, uint64(f.deps.Now().Unix()))
 	value = append(value, key...)
 	id = base64.RawURLEncoding.EncodeToString(raw)
@@ -214,17 +214,19 @@ func (k *Kept) evict(w http.ResponseWriter, r *http.Request, here origin.Origin)
 	}
 	slices.SortFunc(all, func(a, b old) int { return cmp.Compare(a.since, b.since) })
 	for n := 0; len(all) >= maxKept && n < maxCleared; n++ {
-		k.drop(r.Context(), here, all[0].name)
+		k.drop(r, strings.TrimPrefix(all[0].name, k.cookie(here, "")))
 		k.f.clearCookie(w, here, all[0].name)
 		all = all[1:]
 	}
 }
 
-// drop deletes a form whose browser is to forget it. The cookie says that it was its own.
-func (k *Kept) drop(ctx context.Context, here origin.Origin, name string) {
-	id, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimPrefix(name, k.cookie(here, "")))
-	if err == nil && len(id) == idSize {
-		_, _ = k.f.deps.Shared.Delete(ctx, sharedKey("kept", id)) // else it ends by itself
+// drop deletes a form that its browser is to forget. Whoever has no key to it, but has read its id somewhere, deletes nothing.
+func (k *Kept) drop(r *http.Request, id string) {
+	if form, _ := k.Find(r, id); form == nil {
+		return
+	}
+	if _, raw, _, ok := k.named(r, id); ok {
+		_, _ = k.f.deps.Shared.Delete(r.Context(), sharedKey("kept", raw)) // else it ends by itself
 	}
 }
 

@@ -223,6 +223,46 @@ func TestP085ABrowserLeavesFewFormsAndTheOldestGo(t *testing.T) {
 	})
 }
 
+func TestWhoHasReadTheIDsOfFormsSomewhereDeletesNone(t *testing.T) {
+	w := newWorld(t)
+	k, alice, eve := w.flows.Kept(), jar{}, jar{}
+	id := alice.keep(t, k, app, "a letter")
+	eve.keep(t, k, app, "another")
+	for _, value := range eve { // a key, but of another form
+		eve["__Host-doorward-kept."+id] = value
+	}
+	for range 2 * maxKept {
+		eve.keep(t, k, app, "another")
+	}
+	if eve["__Host-doorward-kept."+id] != "" {
+		t.Fatal("nothing was cleared")
+	}
+	if alice.find(t, k, app, id) != "a letter" {
+		t.Error("it is gone")
+	}
+}
+
+func TestAFormThatFindsNoPlaceTakesNoneAway(t *testing.T) {
+	w := newWorld(t)
+	k, b := w.flows.Kept(), jar{}
+	var ids []string
+	for range maxKept {
+		ids = append(ids, b.keep(t, k, app, "a letter"))
+	}
+	w.shared.down.Store(true)
+	b.ask(t, app, "", func(w http.ResponseWriter, r *http.Request) {
+		if id, err := k.Keep(w, r, []byte("x")); err == nil {
+			t.Errorf("it is kept as %q", id)
+		}
+	})
+	w.shared.down.Store(false)
+	for _, id := range ids {
+		if b.find(t, k, app, id) == "" {
+			t.Error("the browser has lost another one")
+		}
+	}
+}
+
 func TestS18WhoIsNotSignedInCannotFillTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -21,13 +21,13 @@ type hygiene struct {
 var (
 	reservedPrefixes = []string{
 		"X-Forwarded-", "X-Auth-Request-", "X-Original-", "X-Remote-", "X-Webauth-", "X-Envoy-", "X-Ssl-", "Ssl-Client-", "X-Amzn-Mtls-", "Remote-", "Doorward-", "X-Doorward-",
-		"X-Amzn-Oidc-", "X-Goog-Authenticated-", "X-Ms-Client-Principal", "X-Ms-Token-", "X-Authentik-", "X-Pomerium-", "X-Vouch-", "X-Consumer-",
+		"X-Amzn-Oidc-", "X-Goog-Authenticated-", "X-Ms-Client-Principal", "X-Ms-Token-", "X-Authentik-", "X-Pomerium-", "X-Vouch-", "X-Consumer-", "X-Token-User-",
 		"Cf-Access-", "Oidc-", "Tailscale-User-", "Sm-", "Iv-", "Shib-", "Wl-Proxy-", "X-Tls-Client-",
 	}
 	reservedNames = []string{
 		// who is calling, in the spellings of other gateways
 		"X-Auth-User", "X-Auth-Username", "X-Auth-Userid", "X-Auth-Subject", "X-Auth-Name", "X-Auth-Email", "X-Auth-Groups", "X-Auth-Roles", "X-Auth-Audience", "X-Auth-Expiresin", "X-Forwarded",
-		"X-Authenticated-User", "X-Authenticated-Userid", "X-Userinfo", "X-Goog-Iap-Jwt-Assertion", "X-Jwt-Assertion", "Eppn",
+		"X-Authenticated-User", "X-Authenticated-Userid", "X-Userinfo", "X-Goog-Iap-Jwt-Assertion", "X-Jwt-Assertion", "Eppn", "X-Token-Subject", "X-Credential-Identifier", "X-Anonymous-Consumer",
 		// the same without a gateway's name; not X-User-Id, X-User-Email, X-User-Token and X-User-Agent, which clients of usual applications send
 		"X-User", "X-Userid", "X-Username", "X-Email", "X-Groups", "X-Roles",
 		// from where (P034)

@@ -323,37 +323,17 @@ func (g *Gateway) pass(w http.ResponseWriter, req *CanonicalRequest, approval []
 	if g.preflight(w, req) {
 		return nil // 204
 	}
-	route, err := g.routes.Find(w, req) // 404, 405
+	route, place, err := g.enter(w, req, nil)
 	if err != nil {
-		return err
-	}
-	if err := g.judgeDestination(req, route); err != nil { // 403
-		return err
-	}
-	if route.forwardAuthOnly() {
-		return &pages.Error{Code: codeNoRoute, Detail: "There is nothing at this address."}
-	}
-	route.cors.allow(w, req)
-	req.record.Route = route.name // also where it is closed or full, before anything is decided
-	if err := route.maintenance.closed(req); err != nil {
-		return err // 503
-	}
-	place, err := route.limits.enter(w, req)
-	if err != nil {
-		return err // 413, 429, 503
+		return err // 403, 404, 405, 413, 429, 503
 	}
 	defer place.leave()
-	d := route.decide(w, req) // the zero value denies
-	req.note(route, d)
-	switch d.Outcome {
-	case Login:
-		return route.challenge(w, req, d) // 302, 303, 401
-	case Allow:
-	default:
-		return d.refusal() // 403, 503
+	d, err := route.admit(w, req, nil)
+	if err != nil {
+		return err // 403, 429, 503
 	}
-	if err := route.limits.admit(w, d.Who); err != nil {
-		return err // 429
+	if d.Outcome == Login {
+		return route.challenge(w, req, d) // 302, 303, 401
 	}
 	if route.answer != nil {
 		return route.serveLocal(w, req, d)
@@ -371,17 +351,9 @@ func (g *Gateway) pass(w http.ResponseWriter, req *CanonicalRequest, approval []
 			return err // 303; 400, 401, 403, 409, 413, 429, 503
 		}
 	}
-	credential, err := route.credential(req.in.Context(), d) // never forwards without
-	if again, ok := route.renewed(w, req, d, err); ok {
-		d = again
-		credential, err = route.credential(req.in.Context(), d)
-	}
-	if err != nil {
+	proofs, d, err := route.prove(w, req, d)
+	if err != nil { // never forwards without
 		return route.without(w, req, d, err) // 302, 401, 502, 503
 	}
-	assertion, err := route.assert(req.in.Context(), d.Who)
-	if err != nil {
-		return route.without(w, req, d, err) // 401, 502, 503
-	}
-	return g.proxy.forward(w, req, route, d, credential, assertion, approved) // 409, 502, 503
+	return g.proxy.forward(w, req, route, d, proofs.credential, proofs.assertion, approved) // 409, 502, 503
 }

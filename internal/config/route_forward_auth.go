@@ -16,4 +16,5 @@ func (c *composer) checkAsked(t table, rt *proxy.Route) {
 	if rt.Approve != nil {
 		t.wrong("approve", "it needs an upstream: a request that only a forward-auth question is about cannot be held until somebody consents")
 	}
+	t.checkIdle("this route has no upstream; whoever asks about it forwards the requests", "strip_prefix", "add_prefix", "rewrite", "host_header", "response_headers", "compress")
 }

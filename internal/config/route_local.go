@@ -43,18 +43,21 @@ func (t table) readAnswer() *proxy.Answer {
 	default:
 		return nil
 	}
-	t.checkAnswer()
+	t.checkIdle(`this route has no upstream`, "headers", "host_header", "pass_authorization", "websocket_origins")
+	if t.value("respond") != nil {
+		t.checkIdle("respond is the same for every path", "strip_prefix", "add_prefix", "rewrite")
+	}
 	if *a == (proxy.Answer{}) { // reported
 		return nil
 	}
 	return a
 }
 
-// checkAnswer warns of keys about an upstream that is not there.
-func (t table) checkAnswer() {
-	for _, key := range [...]string{"headers", "host_header", "pass_authorization", "websocket_origins"} {
+// checkIdle warns of keys that say something about what a route has not.
+func (t table) checkIdle(why string, keys ...string) {
+	for _, key := range keys {
 		if t.given(key) {
-			t.l.warn("%s: %s has no effect: this route has no upstream", t.path, key)
+			t.l.warn("%s: %s has no effect: %s", t.path, key, why)
 		}
 	}
 }

@@ -165,8 +165,11 @@ func (c *composer) warnOfMatches() {
 				continue
 			}
 			others++
-			if rt.Public && !other.Public {
+			switch {
+			case rt.Public && !other.Public:
 				c.l.warn("%s: whoever sends what match asks for passes without a sign-in, at an address where route %q wants one", t.path, other.Name)
+			case other.Public && !rt.Public: // writing it twice is enough; see proxy.Match
+				c.l.warn("%s: whoever does not send what match asks for, or sends it twice, passes with no sign-in by route %q; match chooses and protects nothing", t.path, other.Name)
 			}
 		}
 		if others == 0 {

@@ -168,6 +168,11 @@ func TestMatchesWarnOfWhatTheirAuthorMayNotExpect(t *testing.T) {
 	if !hasWarning(c, "route.b", "404") {
 		t.Errorf("%q", c.Warnings())
 	}
+	// Whoever leaves the parameter out, or writes it twice, gets past the stricter rules.
+	c = given{toml: strings.Replace(minimal, "name = \"app\"\n", "name = \"app\"\npublic = true\n", 1) + another("match = { query = { admin = [\"1\"] } }\n")}.mustLoad(t)
+	if !hasWarning(c, "route.b", "does not send what match asks for", "no sign-in", `"app"`) {
+		t.Errorf("%q", c.Warnings())
+	}
 	c = given{toml: minimal + another("match = { query = { preview = [\"true\"] } }\n")}.mustLoad(t)
 	if hasWarning(c, "route.b") {
 		t.Errorf("%q", c.Warnings())
@@ -176,8 +181,19 @@ func TestMatchesWarnOfWhatTheirAuthorMayNotExpect(t *testing.T) {
 	if !hasWarning(c, "route.app", "old.example.com over plain http") {
 		t.Errorf("%q", c.Warnings())
 	}
-	c = given{toml: answering("redirect = { to = \"/x\" }\npass_authorization = true\n")}.mustLoad(t)
-	if !hasWarning(c, "pass_authorization has no effect", "no upstream") {
-		t.Errorf("%q", c.Warnings())
+	const trusting = "[listen]\ntrusted_proxies = [\"10.0.0.0/8\"]\n"
+	for key, about := range map[string]string{
+		"pass_authorization = true": "redirect = { to = \"/x\" }\n", "host_header = \"upstream\"": "files = { root = \".\" }\n", "add_prefix = \"/v2\"": "respond = {}\n", "rewrite = [{ from = \"/x/a\", to = \"/b\" }]": "respond = {}\n",
+		"strip_prefix = true": "", "add_prefix = \"/v3\"": "", "response_headers = { remove = [\"Server\"] }": "", "compress = [\"gzip\"]": "",
+	} {
+		c = given{toml: answering("path = \"/x\"\n" + key + "\n" + about + trusting)}.mustLoad(t)
+		if name, _, _ := strings.Cut(key, " "); !hasWarning(c, "route.app", name+" has no effect") {
+			t.Errorf("%s: %q", key, c.Warnings())
+		}
+	}
+	for _, about := range []string{"redirect = { to = \"/y{path}\" }\nadd_prefix = \"/v2\"\n", "files = { root = \".\" }\nstrip_prefix = true\ncompress = [\"gzip\"]\n", ""} {
+		if c = (given{toml: answering("path = \"/x\"\n" + about + trusting)}.mustLoad(t)); hasWarning(c, "no effect") {
+			t.Errorf("%s: %q", about, c.Warnings())
+		}
 	}
 }

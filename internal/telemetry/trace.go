@@ -11,7 +11,11 @@ const (
 	headerTracestate  = "Tracestate"
 )
 
-const maxTracestate = 512 // bytes; W3C Trace Context §3.3.1.5 asks for no more
+// W3C Trace Context §3.3.1: nobody must carry more of a tracestate.
+const (
+	maxTracestate = 512 // bytes
+	maxMembers    = 32
+)
 
 // passTrace lets the trace of a client through to the upstream if it is one, for where we trace nothing
 // ourselves. It returns its id: 32 digits, so nothing that could forge a log line.
@@ -28,7 +32,7 @@ func passTrace(h http.Header) (id string) {
 		delete(h, headerTracestate)
 		return ""
 	}
-	if state := h[headerTracestate]; state != nil && !goodState(state) {
+	if state := h[headerTracestate]; state != nil && joinState(state) == "" {
 		delete(h, headerTracestate)
 	}
 	return parent[0][3:35]
@@ -58,16 +62,44 @@ func hexDigits(s string) bool {
 	return true
 }
 
-// goodState bounds what a client may send along: printable, and not long.
-func goodState(lines []string) bool {
-	size := 0
-	for _, l := range lines {
-		size += len(l)
-		if !visibleText(l) {
+// joinState reads the lines of a tracestate as one list (W3C Trace Context §3.3.1.5); "" if they are no such list, or
+// longer than anybody must carry. Half a list would say of systems that they took no part.
+func joinState(lines []string) string {
+	state := strings.Join(lines, ",")
+	if len(state) > maxTracestate {
+		return ""
+	}
+	keys := make(map[string]bool)
+	for member := range strings.SplitSeq(state, ",") {
+		if member = strings.Trim(member, " \t"); member == "" {
+			continue // §3.3.1.1 allows it
+		}
+		key, value, ok := strings.Cut(member, "=")
+		if !ok || keys[key] || !stateKey(key) || !stateValue(value) {
+			return ""
+		}
+		keys[key] = true
+	}
+	if len(keys) == 0 || len(keys) > maxMembers {
+		return ""
+	}
+	return state
+}
+
+// stateKey is a key of tracestate: at most 256 small letters, digits and "_-*/@", none of these at its beginning.
+func stateKey(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && (i == 0 || strings.IndexByte("_-*/@", c) < 0) {
 			return false
 		}
 	}
-	return size <= maxTracestate
+	return s != "" && len(s) <= 256
+}
+
+// stateValue is a value of tracestate: visible, without "," and "=".
+func stateValue(s string) bool {
+	return s != "" && len(s) <= 256 && visibleText(s) && !strings.Contains(s, "=")
 }
 
 func visibleText(s string) bool {

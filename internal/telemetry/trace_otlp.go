@@ -20,7 +20,7 @@ func otlp(resource []attribute, version string, spans []*recordedSpan) *collecto
 
 func otlpSpan(s *recordedSpan) *wire.Span {
 	w := &wire.Span{
-		TraceId: s.context.trace[:], SpanId: s.context.span[:], TraceState: s.context.state, Flags: 1, Name: s.name, Kind: wire.Span_SpanKind(s.kind),
+		TraceId: s.context.trace[:], SpanId: s.context.span[:], TraceState: s.context.state, Flags: otlpFlags(s), Name: valid(s.name), Kind: wire.Span_SpanKind(s.kind),
 		StartTimeUnixNano: uint64(max(0, s.start.UnixNano())), EndTimeUnixNano: uint64(max(0, s.end.UnixNano())),
 		Attributes: otlpAttributes(s.attributes), Status: &wire.Status{},
 	}
@@ -33,13 +33,22 @@ func otlpSpan(s *recordedSpan) *wire.Span {
 	return w
 }
 
+// otlpFlags are those of the trace, and whether the parent is in another process (SpanFlags of the protocol).
+func otlpFlags(s *recordedSpan) uint32 {
+	f := uint32(s.context.flags()) | uint32(wire.SpanFlags_SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK)
+	if s.remote {
+		f |= uint32(wire.SpanFlags_SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK)
+	}
+	return f
+}
+
 func otlpAttributes(list []attribute) (all []*common.KeyValue) {
 	for _, a := range list {
 		v := &common.AnyValue{Value: &common.AnyValue_StringValue{StringValue: valid(a.text)}}
-		if a.text == "" {
+		if a.numeric {
 			v.Value = &common.AnyValue_IntValue{IntValue: a.number}
 		}
-		all = append(all, &common.KeyValue{Key: a.key, Value: v})
+		all = append(all, &common.KeyValue{Key: valid(a.key), Value: v})
 	}
 	return all
 }

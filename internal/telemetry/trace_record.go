@@ -13,18 +13,33 @@ type spanContext struct {
 	trace   [16]byte
 	span    [8]byte
 	sampled bool   // it is recorded, and so are those below it
+	random  bool   // whoever began the trace says that its id is random (level 2 §3.2.3.3.2)
+	remote  bool   // it was read from a request
 	state   string // tracestate, of whoever began the trace
 }
 
 func (c spanContext) traceID() string { return hex.EncodeToString(c.trace[:]) }
 
-// traceparent is version 00, with no flag but "sampled".
-func (c spanContext) traceparent() string {
-	flags := "-00"
+// The flags of a traceparent that are known.
+const (
+	flagSampled = 1
+	flagRandom  = 2
+)
+
+// flags are those of the traceparent. "random" goes on, as it must, and is not set on traces that begin here though their
+// ids are random: there are readers of level 1 that take a traceparent with it for malformed.
+func (c spanContext) flags() (f byte) {
 	if c.sampled {
-		flags = "-01"
+		f |= flagSampled
 	}
-	return "00-" + c.traceID() + "-" + hex.EncodeToString(c.span[:]) + flags
+	if c.random {
+		f |= flagRandom
+	}
+	return f
+}
+
+func (c spanContext) traceparent() string {
+	return "00-" + c.traceID() + "-" + hex.EncodeToString(c.span[:]) + "-" + hex.EncodeToString([]byte{c.flags()})
 }
 
 // readParent reads a well-formed traceparent, and the tracestate beside it.
@@ -33,10 +48,8 @@ func readParent(parent string, state []string) (c spanContext) {
 	_, _ = hex.Decode(c.span[:], []byte(parent[36:52]))
 	var flags [1]byte
 	_, _ = hex.Decode(flags[:], []byte(parent[53:55]))
-	c.sampled = flags[0]&1 == 1
-	if len(state) == 1 && goodState(state) {
-		c.state = state[0]
-	}
+	c.sampled, c.random, c.remote = flags[0]&flagSampled != 0, flags[0]&flagRandom != 0, true
+	c.state = joinState(state)
 	return c
 }
 
@@ -55,6 +68,7 @@ type recordedSpan struct {
 	tracer     *Tracer
 	context    spanContext
 	parent     [8]byte // zero = none
+	remote     bool    // the parent is another process
 	name       string
 	kind       spanKind
 	start, end time.Time
@@ -62,10 +76,11 @@ type recordedSpan struct {
 	failed     bool
 }
 
-// attribute is a text or, if that is empty, a number.
+// attribute is a text or a number.
 type attribute struct {
 	key, text string
 	number    int64
+	numeric   bool
 }
 
 // start begins a span below a parent; the zero parent begins a trace.
@@ -77,7 +92,7 @@ func (t *Tracer) start(parent spanContext, name string, kind spanKind, at time.T
 		s.context.sampled = t.samples(s.context.trace)
 		return s
 	}
-	s.parent = parent.span
+	s.parent, s.remote, s.context.remote = parent.span, parent.remote, false
 	return s
 }
 
@@ -101,9 +116,10 @@ func (s *recordedSpan) text(key, value string) {
 	}
 }
 
+// number notes a number; there is none that is 0.
 func (s *recordedSpan) number(key string, n int) {
-	if s != nil && s.context.sampled {
-		s.attributes = append(s.attributes, attribute{key: key, number: int64(n)})
+	if s != nil && s.context.sampled && n != 0 {
+		s.attributes = append(s.attributes, attribute{key: key, number: int64(n), numeric: true})
 	}
 }
 

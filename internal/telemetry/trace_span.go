@@ -33,8 +33,10 @@ func methodName(m string) string {
 	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY":
 		return m
 	}
-	return "_OTHER"
+	return otherName
 }
+
+const otherName = "_OTHER" // of the semantic conventions
 
 // forward begins the span of the upstream's part, and names it to the upstream.
 func (s *span) forward(rec *Record, h http.Header) {
@@ -73,7 +75,9 @@ func (s *span) end(rec *Record) {
 		s.upstream.finish()
 	}
 	r := s.request
-	r.name = methodName(rec.Method)
+	if r.name = methodName(rec.Method); r.name == otherName {
+		r.name = "HTTP" // as the semantic conventions have it
+	}
 	if rec.Route != "" {
 		r.name += " " + rec.Route
 	}
@@ -103,7 +107,7 @@ func (s *span) end(rec *Record) {
 
 func orOther(code string) string {
 	if code == "" {
-		return "_OTHER"
+		return otherName
 	}
 	return code
 }
