@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,8 @@ type target struct {
 	pid     int
 	address string
 	request []byte
-	size    int // of the body that must come back
+	size    int    // of the body that must come back
+	status  string // and the status; "" = 200
 
 	// pause between two requests of a connection: 0 loads the gateway as much as it can take, more
 	// leaves it time, so that latency shows and not capacity.
@@ -101,10 +103,7 @@ func (t *target) hammer(ctx context.Context, until time.Time) (latencies []time.
 	return latencies, ctx.Err()
 }
 
-var (
-	statusOK      = []byte("HTTP/1.1 200 ")
-	errUnexpected = errors.New("an answer is not the upstream's page")
-)
+var errUnexpected = errors.New("an answer is not the upstream's page")
 
 // readAnswer reads one answer of the expected size. The first line decides; a gateway
 // that answers with a login page or an error is found out by it and by the size.
@@ -113,10 +112,10 @@ func (t *target) readAnswer(r *bufio.Reader) error {
 	if err != nil {
 		return err
 	}
-	if len(line) < len(statusOK) || string(line[:len(statusOK)]) != string(statusOK) {
+	if status := t.wanted(); len(line) < len(statusLine)+3 || string(line[len(statusLine):len(statusLine)+3]) != status {
 		return fmt.Errorf("%w: %.40q", errUnexpected, line)
 	}
-	length := -1
+	length := 0
 	for {
 		line, err := r.ReadSlice('\n')
 		if err != nil {
@@ -136,9 +135,18 @@ func (t *target) readAnswer(r *bufio.Reader) error {
 	return err
 }
 
+const statusLine = "HTTP/1.1 "
+
+func (t *target) wanted() string {
+	if t.status != "" {
+		return t.status
+	}
+	return "200"
+}
+
 func contentLength(line []byte) (n int, ok bool) {
 	const name = "Content-Length: "
-	if len(line) < len(name) || string(line[:len(name)]) != name {
+	if len(line) < len(name) || !bytes.EqualFold(line[:len(name)], []byte(name)) { // HAProxy writes names in small letters
 		return 0, false
 	}
 	for _, c := range line[len(name):] {
@@ -167,7 +175,7 @@ func (t *target) once(ctx context.Context) error {
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != http.StatusOK || len(body) != t.size {
+	if err != nil || res.Status[:3] != t.wanted() || len(body) != t.size {
 		return fmt.Errorf("%s answers %s with %d bytes: %.200q %w", t.name, res.Status, len(body), body, err)
 	}
 	return nil

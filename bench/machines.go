@@ -56,7 +56,7 @@ func (s *stage) tokenComparison(ctx context.Context, ours *target) (comparison, 
 func (s *stage) program(address, host, prefix, headers string) *target {
 	request := "GET " + prefix + "/reports/2026?page=7 HTTP/1.1\r\nHost: " + host + "\r\n" +
 		"User-Agent: nightly-backup/4.2\r\nAccept: application/json\r\nAccept-Encoding: gzip\r\n" + headers + "\r\n"
-	return &target{name: "doorward", pid: s.doorward.pid(), address: address, request: []byte(request), size: answerSize}
+	return &target{name: "doorward", pid: s.doorward.pid(), address: address, request: []byte(request), size: s.options.size}
 }
 
 // arriving is the token that reaches the upstream with this target's request.

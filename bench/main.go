@@ -25,6 +25,9 @@ type options struct {
 	crowd       int
 	memory      bool
 	identities  int
+	size        int
+	base        string
+	routes      [2]int // further ones of the first and the second gateway
 	stream      string // size of the bodies
 	streamAt    string // who takes them
 }
@@ -40,7 +43,11 @@ func main() {
 	flag.StringVar(&o.binary, "doorward", "", "binary to measure; built from this tree if empty")
 	flag.StringVar(&o.store, "store", "memory", "sessions.store of the gateway: memory, bolt or cookie")
 	flag.StringVar(&o.compare, "compare", "bare", "bare: rp-inject and doorward; basic: a cookie session and HTTP Basic; waiting: nobody waits and many do; "+
-		"bearer, exchange, credentials: rp-inject and doorward with a checked bearer token, an exchanged token, a token of its own by the egress listener")
+		"bearer, exchange, credentials: rp-inject and doorward with a checked bearer token, an exchanged token, a token of its own by the egress listener; "+
+		"forward-auth: rp-inject, and doorward that is asked by another proxy; nginx, haproxy: these as plain proxies and doorward; routes: few and many")
+	flag.IntVar(&o.size, "size", 1024, "bytes of the upstream's answer")
+	flag.StringVar(&o.base, "base", baseHTTP, "transport of rp-inject: http, which is http.Transport, or wire, the one that doorward uses")
+	flag.IntVar(&o.routes[1], "routes", 10_000, "with -compare routes: routes of the second gateway; the first has 10")
 	flag.IntVar(&o.waiting, "waiting", 10_000, "with -compare waiting: device sign-ins under way")
 	flag.BoolVar(&o.polled, "polled", false, "with -compare waiting: each of them is polled every five seconds, as a page does")
 	flag.IntVar(&o.crowd, "crowd", 0, "measure nothing: send so many requests at once for which a token is missing, and count the calls at the provider (1000)")
@@ -48,6 +55,9 @@ func main() {
 	flag.IntVar(&o.identities, "identities", 100_000, "with -memory: whose tokens, for 3 audiences each")
 	flag.StringVar(&o.stream, "stream", "", "measure nothing else: send a body of so many bytes each way (10GiB), and tell the gateway's peak memory")
 	flag.Parse()
+	if o.compare == compareRoutes {
+		o.routes[0] = 10
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, o); err != nil {
@@ -89,7 +99,7 @@ func compare(ctx context.Context, o options) error {
 		return err
 	}
 	fmt.Printf("%s, store %s, token of %d bytes, answer of %d bytes, %d connections, %d pairs of %s\n\n",
-		runtime.Version(), o.store, len(c.token), answerSize, o.connections, o.pairs, o.window)
+		runtime.Version(), o.store, len(c.token), o.size, o.connections, o.pairs, o.window)
 	asked := s.idp.Count(idp.Token)
 	first, second, err := s.measure(ctx, c)
 	if err != nil {
@@ -113,7 +123,8 @@ type comparison struct {
 	token         string // that reaches the upstream
 	what          string // the figure that the goal is about
 	figure        func(sample) float64
-	goal          float64 // at most, as a ratio of the second to the first
+	goal          float64 // at most, as a ratio of the second to the first; 0 = none
+	most          float64 // the figure of the second by itself, at most; 0 = none
 	cached        bool    // nothing is asked of the provider meanwhile, or the figures are of something else
 }
 
@@ -131,8 +142,14 @@ func (s *stage) comparison(ctx context.Context) (comparison, error) {
 		return s.exchangeComparison(ctx)
 	case compareCredentials:
 		return s.credentialsComparison(ctx)
+	case compareForwardAuth:
+		return s.forwardAuthComparison(ctx)
+	case compareNginx, compareHAProxy:
+		return s.plainComparison(ctx)
+	case compareRoutes:
+		return s.routesComparison(ctx)
 	}
-	return comparison{}, fmt.Errorf("-compare %q: there are bare, basic, waiting, bearer, exchange and credentials", s.options.compare)
+	return comparison{}, fmt.Errorf("-compare %q: see -help", s.options.compare)
 }
 
 // measure takes the pairs: which of the two goes first alternates, so that neither drift

@@ -41,9 +41,10 @@ func (s *stage) close() {
 
 func newStage(ctx context.Context, o options) (s *stage, err error) {
 	s = &stage{options: o}
+	made := s
 	defer func() {
 		if err != nil {
-			s.close()
+			made.close()
 		}
 	}()
 	if s.dir, err = os.MkdirTemp("", "doorward-bench-"); err != nil {
@@ -54,7 +55,7 @@ func newStage(ctx context.Context, o options) (s *stage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	go serveUpstream(l)
+	go serveUpstream(l, o.size)
 	s.closers = append(s.closers, func() { _ = l.Close() })
 	s.upstream = "http://" + l.Addr().String()
 	if s.ourAt, err = freeAddress(); err != nil {
@@ -67,7 +68,7 @@ func newStage(ctx context.Context, o options) (s *stage, err error) {
 	if s.issuer, err = s.serve(s.provider); err != nil {
 		return nil, err
 	}
-	if s.doorward, err = s.startDoorward(ctx, s.ourAt, "first"); err != nil {
+	if s.doorward, err = s.startDoorward(ctx, s.ourAt, "first", o.routes[0]); err != nil {
 		return nil, err
 	}
 	if s.cookie, s.token, err = signIn(ctx, s.origin, s.ourAt); err != nil {
@@ -93,8 +94,8 @@ func (s *stage) serve(handler func(url string) (http.Handler, error)) (string, e
 	return url, nil
 }
 
-// startDoorward runs a gateway that listens at an address and keeps its state by itself.
-func (s *stage) startDoorward(ctx context.Context, at, name string) (*child, error) {
+// startDoorward runs a gateway that listens at an address and keeps its state by itself. routes are further ones.
+func (s *stage) startDoorward(ctx context.Context, at, name string, routes int) (*child, error) {
 	binary := s.options.binary
 	if binary == "" {
 		binary = filepath.Join(s.dir, "doorward")
@@ -112,7 +113,7 @@ func (s *stage) startDoorward(ctx context.Context, at, name string) (*child, err
 	file := filepath.Join(s.dir, name+".toml")
 	text := fmt.Sprintf(configuration, filepath.Join(s.dir, name), at, s.options.store, keys, s.issuer, s.origin, s.upstream)
 	listen, tables := s.machines()
-	text = strings.Replace(text, "[listen]\n", "[listen]\n"+listen, 1) + tables
+	text = strings.Replace(text, "[listen]\n", "[listen]\n"+listen, 1) + s.furtherRoutes(routes) + tables
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -144,19 +145,19 @@ func (s *stage) bareTarget(ctx context.Context, token string, request []byte) (*
 	if err := os.Setenv("BENCH_TOKEN", token); err != nil {
 		return nil, err
 	}
-	c, err := startChild(ctx, exec.Command(self, roleBare, at, s.upstream), 1, func() bool { return listens(at) })
+	c, err := startChild(ctx, exec.Command(self, roleBare, at, s.upstream, s.options.base), 1, func() bool { return listens(at) })
 	if err != nil {
 		return nil, err
 	}
 	s.closers = append(s.closers, c.stop)
-	return &target{name: "rp-inject", pid: c.pid(), address: at, request: request, size: answerSize}, nil
+	return &target{name: "rp-inject", pid: c.pid(), address: at, request: request, size: s.options.size}, nil
 }
 
 // bareComparison gives both the very same request, the cookie included.
 func (s *stage) bareComparison(ctx context.Context) (comparison, error) {
 	ours := s.ourTarget()
 	bare, err := s.bareTarget(ctx, s.token, ours.request)
-	return comparison{first: bare, second: ours, token: s.token, what: "CPU per request", figure: micros, goal: 1.10}, err
+	return comparison{first: bare, second: ours, token: s.token, what: "CPU per request", figure: micros, goal: tokenGoal}, err
 }
 
 func (s *stage) ourTarget() *target {
@@ -175,7 +176,7 @@ func (s *stage) target(name string, pid int, address, prefix, proof string) *tar
 		"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36\r\n" +
 		"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Language: en\r\n" +
 		"Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n" + proof + "\r\n\r\n"
-	return &target{name: name, pid: pid, address: address, request: []byte(request), size: answerSize}
+	return &target{name: name, pid: pid, address: address, request: []byte(request), size: s.options.size}
 }
 
 // host is doorward's, as it stands in requests.

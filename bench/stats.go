@@ -77,7 +77,24 @@ func (c comparison) report(w io.Writer, first, second []sample) {
 			fmt.Sprintf(row.format, median(figures(first, row.figure))), fmt.Sprintf(row.format, median(figures(second, row.figure))),
 			i.median, i.low, i.high)
 	}
-	fmt.Fprintf(w, "\ngoal: %s at most %.2f × %s: %s\n", c.what, c.goal, c.first.name, bootstrap(ratios(second, first, c.figure)).verdict(c.goal))
+	if c.goal > 0 {
+		fmt.Fprintf(w, "\ngoal: %s at most %.2f × %s: %s\n", c.what, c.goal, c.first.name, bootstrap(ratios(second, first, c.figure)).verdict(c.goal))
+	}
+	if c.most > 0 {
+		i := bootstrap(figures(second, c.figure))
+		fmt.Fprintf(w, "\ngoal: %s at most %g: %.1f [%.1f, %.1f]\n", c.what, c.most, i.median, i.low, i.high)
+	}
+	added := bootstrap(differences(second, first, p99Millis))
+	fmt.Fprintf(w, "p99 of the second above that of the first, ms: %.3f [%.3f, %.3f]\n", added.median, added.low, added.high)
+}
+
+// differences pairs the samples like ratios.
+func differences(ours, bare []sample, figure func(sample) float64) []float64 {
+	d := make([]float64, len(ours))
+	for i := range ours {
+		d[i] = figure(ours[i]) - figure(bare[i])
+	}
+	return d
 }
 
 func figures(samples []sample, figure func(sample) float64) []float64 {

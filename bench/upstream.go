@@ -8,14 +8,12 @@ import (
 	"net"
 )
 
-const answerSize = 1024
-
-// serveUpstream is what both gateways stand before: 1 KB, always the same. It speaks just
+// serveUpstream is what both gateways stand before: size bytes, always the same. It speaks just
 // enough HTTP/1.1 for keep-alive requests without bodies, because whatever it costs is taken from
 // the processor that the client needs to keep the gateways busy. A request without a token gets
 // 403, which ends the run.
-func serveUpstream(l net.Listener) {
-	page := bytes.Repeat([]byte("x"), answerSize)
+func serveUpstream(l net.Listener, size int) {
+	page := bytes.Repeat([]byte("x"), size)
 	answer := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", len(page), page)
 	for {
 		conn, err := l.Accept()
@@ -48,9 +46,9 @@ func answerOne(r *bufio.Reader, w io.Writer, answer []byte) error {
 		if len(line) <= 2 {
 			break
 		}
-		if rest, ok := bytes.CutPrefix(line, authorization); ok {
+		if n := len(authorization); len(line) > n && bytes.EqualFold(line[:n], authorization) { // HAProxy writes names in small letters
 			if token = "x"; echo {
-				token = string(bytes.TrimSpace(rest))
+				token = string(bytes.TrimSpace(line[n:]))
 			}
 		}
 	}

@@ -25,7 +25,7 @@ func (s *stage) waitingComparison(ctx context.Context) (comparison, error) {
 	if err != nil {
 		return comparison{}, err
 	}
-	crowded, err := s.startDoorward(ctx, at, "crowded")
+	crowded, err := s.startDoorward(ctx, at, "crowded", 0)
 	if err != nil {
 		return comparison{}, err
 	}

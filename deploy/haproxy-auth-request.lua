@@ -4,12 +4,15 @@
 -- What a yes sets in the request. All of these are deleted first, whoever wrote them.
 local told = {
 	"x-forwarded-user", "x-forwarded-email", "x-forwarded-groups", "x-forwarded-preferred-username", "x-forwarded-client", "authorization",
+	"x-doorward-assertion",
 }
--- What else says who is calling, or what is asked about: only ever deleted.
+-- What else says who is calling, from where, or what is asked about: only ever deleted.
 local forged = {
 	"x-forwarded-access-token", "x-auth-request-user", "x-auth-request-email", "x-auth-request-groups", "x-auth-request-preferred-username",
 	"x-auth-request-client", "x-auth-request-access-token", "remote-user", "remote-groups", "remote-email", "remote-name", "x-remote-user",
-	"x-original-uri", "x-original-url", "x-original-method", "x-forwarded-uri", "x-forwarded-method",
+	"x-original-uri", "x-original-url", "x-original-method", "x-rewrite-url", "x-forwarded-uri", "x-forwarded-method", "x-forwarded-port",
+	"x-forwarded-prefix", "x-forwarded-server", "forwarded", "x-real-ip", "true-client-ip", "cf-connecting-ip", "x-http-method-override",
+	"x-http-method", "x-method-override",
 }
 -- Headers of the request that the question goes without.
 local not_asked = { ["content-length"] = true, ["transfer-encoding"] = true, ["connection"] = true, ["expect"] = true, ["te"] = true, ["keep-alive"] = true }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"path"
@@ -14,6 +15,7 @@ import (
 func TestForwardAuthRecipesForwardWhatWasJudged(t *testing.T) {
 	for _, r := range recipes() {
 		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
 			g := newGuarded(t, r.command, "", providerOptions{})
 			b := g.browser(t)
 			people := map[string][]string{
@@ -96,7 +98,7 @@ func (g *guarded) paths(t *testing.T, people map[string][]string) {
 				}
 				before, mark := len(g.app.all()), len(g.gateway.output())
 				got := send(g, t, "GET", target, people[who]...)
-				for _, r := range g.app.all()[before:] {
+				for _, r := range g.since(before) {
 					served++
 					for _, p := range readings(r.URI) {
 						switch {
@@ -104,16 +106,16 @@ func (g *guarded) paths(t *testing.T, people map[string][]string) {
 							t.Errorf("%s asked for %q, and the app got %q, which may be %q", who, target, r.URI, p)
 						}
 					}
-					forwarded, _, _ := strings.Cut(r.URI, "?")
+					forwarded := spelled(r.URI)
 					var judged []judgement
-					if !eventuallyWithin(5*time.Second, func() bool {
+					if !eventuallyWithin(time.Second, func() bool {
 						judged = slices.DeleteFunc(g.judged(mark), func(j judgement) bool { return j.Outcome != "allow" })
 						return slices.ContainsFunc(judged, func(j judgement) bool { return j.Path == forwarded })
 					}) {
 						t.Errorf("%s asked for %q; the app got %q, and judged was %+v", who, target, r.URI, judged)
 					}
 				}
-				if len(g.app.all()) > before && got.Status != http.StatusOK {
+				if len(g.since(before)) > 0 && got.Status != http.StatusOK {
 					t.Errorf("%s asked for %q, and got %d, though the app was asked", who, target, got.Status)
 				}
 			}
@@ -131,6 +133,24 @@ func (g *guarded) paths(t *testing.T, people map[string][]string) {
 			}
 		}
 	})
+}
+
+// spelled is the path of an address as Doorward writes it: what may not stand in an address, but does, is percent-encoded.
+func spelled(uri string) string {
+	uri, _, _ = strings.Cut(uri, "?")
+	if _, rest, ok := strings.Cut(uri, "://"); ok {
+		_, rest, _ = strings.Cut(rest, "/")
+		uri = "/" + rest
+	}
+	var b strings.Builder
+	for i := range len(uri) {
+		if c := uri[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>\\^`{|}", c) >= 0 {
+			fmt.Fprintf(&b, "%%%02X", c)
+			continue
+		}
+		b.WriteByte(uri[i])
+	}
+	return b.String()
 }
 
 // eventuallyWithin is eventually with less patience.
@@ -156,7 +176,7 @@ func (g *guarded) questions(t *testing.T, root []string) {
 		} {
 			for _, lines := range [][]string{root, append([]string{"X-Forwarded-Uri: /orders", "X-Forwarded-Method: GET", "X-Forwarded-Host: " + wikiHost}, root...)} {
 				got := send(g, t, "GET", target, lines...)
-				if got.Status/100 == 2 {
+				if got.Status/100 == 2 && !strings.Contains(got.Body, "The app") {
 					t.Errorf("%s: %d %v", target, got.Status, got.Header)
 				}
 				for name := range got.Header {
@@ -167,8 +187,10 @@ func (g *guarded) questions(t *testing.T, root []string) {
 			}
 		}
 	})
-	for _, r := range g.app.all()[before:] {
-		t.Errorf("the app got %s", r.URI)
+	for _, r := range g.since(before) { // a page of the app's may be called so in capitals
+		if slices.ContainsFunc(readings(r.URI), func(p string) bool { return within(p, "/oauth2") }) {
+			t.Errorf("the app got %s", r.URI)
+		}
 	}
 }
 
@@ -242,7 +264,7 @@ func (g *guarded) cookies(t *testing.T, session string) {
 				if got := send(g, t, "GET", "/orders?cookies", "Cookie: "+line); got.Status != http.StatusOK {
 					t.Fatalf("%q: %d %s", line, got.Status, got.Body)
 				}
-				if got := strings.Join(g.app.last(t, "/orders?cookies").Header["Cookie"], "; "); strings.TrimSuffix(got, "; ") != want {
+				if got := strings.Join(g.app.last(t, "/orders?cookies").Header["Cookie"], "; "); strings.TrimRight(got, "; ") != want {
 					t.Errorf("of %q the app got %q, not %q", line, got, want)
 				}
 			}
@@ -270,7 +292,7 @@ func (g *guarded) forwardingHeaders(t *testing.T, people map[string][]string) {
 				}
 			}
 		}
-		for _, r := range g.app.all()[before:] {
+		for _, r := range g.since(before) {
 			t.Errorf("the app got %s %s", r.Method, r.URI)
 		}
 		if got := send(g, t, "GET", "/orders?forwarded", append(lines, people["alice"]...)...); got.Status != http.StatusOK {

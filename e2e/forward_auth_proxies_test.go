@@ -47,7 +47,7 @@ func nginx(t *testing.T, dir, http string) *exec.Cmd {
 	for _, what := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		fmt.Fprintf(&temp, "%s_temp_path %s;\n", what, filepath.Join(dir, what))
 	}
-	main := fmt.Sprintf("daemon off;\nmaster_process off;\npid %s;\nerror_log stderr warn;\nevents {}\nhttp {\naccess_log off;\n%s%s\n}\n",
+	main := fmt.Sprintf("daemon off;\nmaster_process off;\npid %s;\nerror_log stderr warn;\nevents {}\nhttp {\naccess_log off;\nport_in_redirect off;\n%s%s\n}\n",
 		filepath.Join(dir, "nginx.pid"), temp.String(), http)
 	return exec.Command(program(t, "nginx", "nginx-light"), "-e", "stderr", "-p", dir, "-c", write(t, dir, "nginx.conf", main))
 }

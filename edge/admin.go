@@ -3,7 +3,10 @@ package edge
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 	"sync/atomic"
 )
 
@@ -35,7 +38,8 @@ func (h *Health) Drain() { h.draining.Store(true) }
 //	/metrics  for Prometheus
 //
 // A request that comes out of a web page is refused whatever it asks: a browser on this
-// machine must not become a bridge for a foreign site (attack P194).
+// machine must not become a bridge for a foreign site (attack P194). Nor must one whose page had its own name
+// point here (DNS rebinding): over plain HTTP browsers mark no such request, but its Host is that name.
 func (h *Health) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
@@ -50,6 +54,10 @@ func (h *Health) Handler() http.Handler {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		if fromPage(r) {
 			http.Error(w, "the admin listener does not answer web pages", http.StatusForbidden)
+			return
+		}
+		if renamed(r) {
+			http.Error(w, "on loopback the admin listener answers to localhost and to addresses only, not to the name in Host", http.StatusMisdirectedRequest)
 			return
 		}
 		mux.ServeHTTP(w, r)
@@ -76,6 +84,26 @@ func (h *Health) readyz(w http.ResponseWriter, r *http.Request) {
 func fromPage(r *http.Request) bool {
 	site := r.Header.Get("Sec-Fetch-Site")
 	return r.Header.Get("Origin") != "" || (site != "" && site != "none")
+}
+
+// renamed reports whether a request that came by loopback calls this machine by any other name than localhost. Where the
+// listener is meant for other machines, it has names that are not known here.
+func renamed(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok {
+		return false
+	}
+	here, err := netip.ParseAddrPort(local.String())
+	if err != nil || !here.Addr().Unmap().IsLoopback() { // a unix socket: no browser speaks to that
+		return false
+	}
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	_, err = netip.ParseAddr(strings.Trim(host, "[]"))
+	return err != nil && host != "" && host != "localhost" && !strings.HasSuffix(host, ".localhost")
 }
 
 func answer(w http.ResponseWriter, status int, v any) {

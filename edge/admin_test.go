@@ -2,11 +2,15 @@ package edge_test
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/doorward/doorward/edge"
 )
@@ -56,5 +60,47 @@ func TestP194MetricsAreNotForPages(t *testing.T) {
 	health.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/metrics", nil))
 	if w.Code != 405 {
 		t.Errorf("POST: %d", w.Code)
+	}
+}
+
+func TestP194NoNameThatAPageGaveToThisMachineReachesTheAdminListener(t *testing.T) {
+	health := &edge.Health{Checks: func(context.Context) []edge.Check { return nil }, Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "doorward_build_info 1\n") })}
+	s := httptest.NewServer(health.Handler())
+	defer s.Close()
+	socket := filepath.Join(t.TempDir(), "admin.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &http.Server{Handler: health.Handler(), ReadHeaderTimeout: time.Second}
+	go func() { _ = u.Serve(l) }()
+	defer u.Close()
+	get := func(network, at, host, path string) string {
+		c, err := net.Dial(network, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_, _ = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, host)
+		all, _ := io.ReadAll(c)
+		return string(all)
+	}
+	at := s.Listener.Addr().String()
+	for host, want := range map[string]int{
+		at: 200, "127.0.0.1": 200, "localhost:4181": 200, "LOCALHOST": 200, "localhost.": 200, "[::1]:4181": 200, "10.0.0.7": 200, "doorward.localhost": 200, "": 200,
+		"evil.example": 421, "evil.example:4181": 421, "localhost.evil.example": 421, "127.0.0.1.evil.example": 421, "notlocalhost": 421, "app.test:80:80": 421,
+	} {
+		for _, path := range []string{"/metrics", "/livez", "/readyz", "/none"} {
+			status := want
+			if path == "/none" && want == 200 {
+				status = 404
+			}
+			if got := get("tcp", at, host, path); !strings.HasPrefix(got, fmt.Sprintf("HTTP/1.1 %d ", status)) || want == 421 && strings.Contains(got, "doorward_") {
+				t.Errorf("%q %s: %.60q", host, path, got)
+			}
+		}
+	}
+	if got := get("unix", socket, "doorward", "/metrics"); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+		t.Errorf("a unix socket has any name: %.60q", got)
 	}
 }

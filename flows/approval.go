@@ -230,9 +230,9 @@ func (a *Approver) status(ctx context.Context, rec *approvalRecord, who *identit
 	case err != nil:
 		return "", nil, err
 	case wait.Status == waitDenied, wait.Status == waitFailed:
-		return approval.Denied, nil, a.note(ctx, rec, func(rec *approvalRecord) { rec.Denied = true })
+		return approval.Denied, nil, a.note(ctx, rec, who, func(rec *approvalRecord) { rec.Denied = true })
 	case wait.Status == waitExpired, !now.Before(rec.ends()):
-		return approval.Expired, nil, a.note(ctx, rec, func(rec *approvalRecord) { rec.Over = true })
+		return approval.Expired, nil, a.note(ctx, rec, who, func(rec *approvalRecord) { rec.Over = true })
 	}
 	return approval.Pending, wait, nil
 }
@@ -248,11 +248,11 @@ func (a *Approver) agreed(ctx context.Context, rec *approvalRecord, who *identit
 	case err != nil:
 		return "", nil, err
 	case !won:
-		return a.notTaken(ctx, rec, wait)
+		return a.notTaken(ctx, rec, who, wait)
 	}
 	a.f.deps.Revoker.Revoke(ctx, got) // the consent is all that was asked for
 	if got.Key() != who.Key() {
-		return approval.Denied, nil, a.note(ctx, rec, func(rec *approvalRecord) { rec.Denied = true })
+		return approval.Denied, nil, a.note(ctx, rec, who, func(rec *approvalRecord) { rec.Denied = true })
 	}
 	_, done, err := a.edit(ctx, rec, func(rec *approvalRecord) bool {
 		if rec.Denied || rec.Over || rec.Used {
@@ -273,20 +273,20 @@ func (a *Approver) agreed(ctx context.Context, rec *approvalRecord, who *identit
 }
 
 // notTaken tells apart why an answer could not be had: it is not to be believed, or somebody else was faster.
-func (a *Approver) notTaken(ctx context.Context, rec *approvalRecord, wait *waiting) (string, *waiting, error) {
+func (a *Approver) notTaken(ctx context.Context, rec *approvalRecord, who *identity.Identity, wait *waiting) (string, *waiting, error) {
 	now, err := a.f.loadWaiting(ctx, rec.Waiting)
 	switch {
 	case err != nil && !errors.Is(err, errNoWaiting):
 		return "", nil, err
 	case err == nil && now.Status == waitFailed:
-		return approval.Denied, nil, a.note(ctx, rec, func(rec *approvalRecord) { rec.Denied = true })
+		return approval.Denied, nil, a.note(ctx, rec, who, func(rec *approvalRecord) { rec.Denied = true })
 	}
 	return approval.Pending, wait, nil
 }
 
 // note writes down an end, which frees the person's turn. What was denied is not kept any longer; what
 // ran out can be asked about again.
-func (a *Approver) note(ctx context.Context, rec *approvalRecord, change func(*approvalRecord)) error {
+func (a *Approver) note(ctx context.Context, rec *approvalRecord, who *identity.Identity, change func(*approvalRecord)) error {
 	now, done, err := a.edit(ctx, rec, func(rec *approvalRecord) bool {
 		if rec.Used || rec.Denied || rec.Over {
 			return false
@@ -298,7 +298,7 @@ func (a *Approver) note(ctx context.Context, rec *approvalRecord, change func(*a
 		a.leaveTurn(ctx, rec)
 	}
 	if done && now.Denied {
-		a.tell(ctx, telemetry.Denied, "denied", nil)
+		a.tell(ctx, telemetry.Denied, "denied", who)
 		a.dropHeld(ctx, rec)
 	}
 	return err

@@ -90,18 +90,23 @@ func (v *visit) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case over != nil:
 		v.answer(w, over)
-	case errors.Is(v.req.in.Context().Err(), context.Canceled):
+	case v.clientLeft():
 		v.req.record.Code = "client_closed"
 		w.WriteHeader(statusClientClosed)
 	case v.ranOut(r):
 		v.answer(w, &pages.Error{Code: codeUpstreamTimeout, Err: context.Cause(r.Context())})
 	case v.body != nil && v.body.broken.Load():
 		v.answer(w, &pages.Error{Code: codeBadRequest, Detail: "The body of the request could not be read.", Err: printable(err, errRequestBody)}) // P052: the client's fault, not the upstream's
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout(), v.pastDeadline():
 		v.answer(w, &pages.Error{Code: codeUpstreamTimeout, Err: printable(err, errTimeout)})
 	default:
 		v.answer(w, &pages.Error{Code: codeUpstreamUnreachable, Err: printable(err, errAnswer)})
 	}
+}
+
+// clientLeft reports whether the client has gone.
+func (v *visit) clientLeft() bool {
+	return errors.Is(v.req.in.Context().Err(), context.Canceled) && (v.body == nil || !v.body.cut.Load())
 }
 
 func (v *visit) answer(w http.ResponseWriter, err *pages.Error) {

@@ -32,7 +32,7 @@ func (n *notary) Token(_ context.Context, who *identity.Identity) (*identity.Cre
 	return &identity.Credential{Name: "route.root", Tokens: &identity.Tokens{AccessToken: secret.New(value)}, Header: n.header, Values: []string{value}}, nil
 }
 func (n *notary) Rejected(context.Context, *identity.Identity, *identity.Credential) {}
-func (n *notary) Personal() bool { return false }
+func (n *notary) Personal() bool                                                     { return false }
 
 func (n *notary) Place() (string, string) { return n.header, "" }
 

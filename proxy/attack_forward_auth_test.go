@@ -188,3 +188,57 @@ func TestP177NoAnswerRepeatsAPost(t *testing.T) {
 	l.both(t, "GET", "/oauth2/auth?redirect=true", about("/x", append(page, "X-Forwarded-Method: POST")...), func(l *lab, a answer) { l.verdict(a, 401) })
 	l.both(t, "POST", "/oauth2/auth/x", page, func(l *lab, a answer) { l.verdict(a, 401) })
 }
+
+// service is a Source of a credential that is no person's.
+type service struct{ prepared }
+
+func (service) Personal() bool { return false }
+
+// A gateway in the line stands behind a load balancer that it trusts, and so does everybody who comes that way.
+func TestP191WhoComesThroughATrustedProxyReadsNoTokenAtTheQuestions(t *testing.T) {
+	l := asking(t, func(c *Config, d *Deps) {
+		to := c.Routes[0].Upstreams
+		d.Sources["service"] = service{prepared{bearerCredential("key-of-the-service")}}
+		signed := bearerCredential("signed-assertion")
+		signed.Header, signed.Values = "X-Doorward-Assertion", []string{"signed-assertion"}
+		d.Sources["signed"] = prepared{signed}
+		c.Routes = append(c.Routes,
+			Route{Name: "open-service", Hosts: c.Routes[0].Hosts, Path: "/service", Upstreams: to, Public: true, Credential: "service", Headers: Headers{Set: map[string]string{"X-Api-Key": "s3cret"}}},
+			Route{Name: "upstream-orders", Hosts: c.Routes[0].Hosts, Path: "/orders", Upstreams: to, Logins: []string{"staff"}, Credential: "orders"},
+			Route{Name: "signed", Hosts: c.Routes[0].Hosts, Path: "/signed", Upstreams: to, Logins: []string{"staff"}, Headers: Headers{Assertion: "signed"}})
+		d.Starters["upstream-orders"], d.Starters["signed"] = door{}, door{}
+	})
+	for path, user := range map[string]string{"/service/x": "", "/session/x": "alice", "/id/x": "alice", "/set/x": "alice", "/orders/1": "alice", "/signed/x": "alice"} {
+		for question, lines := range map[string][]string{"/oauth2/auth": about(path, as("alice")), "/oauth2/auth" + path: {as("alice")}, "/oauth2/session/forwardauth": about(path, as("alice"))} {
+			l.both(t, "GET", question, lines, func(l *lab, a answer) {
+				if a.StatusCode/100 != 2 {
+					l.Fatalf("answer %s", a.Status)
+				}
+				l.tells(a, "X-Auth-Request-User", user)
+				for name, values := range a.Response.Header {
+					for _, secret := range []string{"at-alice", "idt-alice", "exchanged-token-of-orders", "key-of-the-service", "s3cret", "signed-assertion"} {
+						if strings.Contains(strings.Join(values, " "), secret) {
+							l.Errorf("%s of %s tells %s", name, path, secret)
+						}
+					}
+				}
+			})
+		}
+	}
+	if !strings.Contains(l.log.String(), "the answer tells no credential") {
+		t.Error("the operator is not told")
+	}
+}
+
+// A proxy that asks at PREFIX/auth/ by mistake, with a slash at the end, would be told about "/" whatever it asks about.
+func TestP044TheAddressInThePathIsTheOnlyOne(t *testing.T) {
+	l := asking(t)
+	for _, lines := range [][]string{about("/admin/x"), {"X-Original-Uri: /admin/x"}, {"X-Original-Url: https://app.test/admin/x"}, about("/public/", "X-Original-Uri: /admin"), about("/public/x")} {
+		l.both(t, "GET", "/oauth2/auth/public/", lines, func(l *lab, a answer) { l.verdict(a, 401) })
+	}
+	for _, lines := range [][]string{nil, about("/public/"), {"X-Original-Uri: /public/"}, {"X-Original-Url: https://app.test/public/"}} {
+		l.both(t, "GET", "/oauth2/auth/public/", lines, func(l *lab, a answer) { l.verdict(a, 200) })
+	}
+	l.both(t, "POST", "/oauth2/auth/public/", []string{"X-Forwarded-Method: GET"}, func(l *lab, a answer) { l.verdict(a, 401) }) // P046
+	l.both(t, "POST", "/oauth2/auth/public/", []string{"X-Forwarded-Method: POST"}, func(l *lab, a answer) { l.verdict(a, 200) })
+}

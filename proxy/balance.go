@@ -19,7 +19,9 @@ type Balance struct {
 	Health *Health // asks each upstream regularly; nil = does not
 	Eject  *Eject  // leaves one out that fails; nil = the default where there are several, and none where there is one
 
-	Retries int // further attempts at safe requests without a body, at another upstream if there is one; 0 = 1 where there are several, -1 = none
+	// Retries are further attempts, at another upstream if there is one: at safe requests without a body, and at any that
+	// no connection could be made for. 0 = 1 where there are several, -1 = none.
+	Retries int
 
 	Protocol   string // "" = by the scheme: HTTP/1.1 on http, h2 or HTTP/1.1 by ALPN on https; "h1", "h2", "h2c"
 	RootCAs    []byte // PEM: the only authorities that vouch for https upstreams; nil = the system's

@@ -19,6 +19,7 @@ type attempts struct {
 	despair bool    // the first one was not usable, as none was
 	tried   members
 	left    int
+	safe    bool // the request may arrive twice
 }
 
 // begin chooses the upstream of a visit.
@@ -37,8 +38,8 @@ func (b *balancer) begin(v *visit, way http.RoundTripper, once bool) *attempts {
 		return a
 	}
 	b.budget.request(v.started())
-	if !once && v.repeatable() {
-		a.left = b.retries
+	if !once {
+		a.left, a.safe = b.retries, v.safe()
 	}
 	return a
 }
@@ -57,19 +58,11 @@ func (a *attempts) leave() {
 	}
 }
 
-// idempotent are the methods that do the same when they arrive twice (RFC 9110 §9.2.2), beside those that do nothing.
-var idempotent = set([]string{"PUT", "DELETE"})
-
-// repeatable reports whether a request may be sent again at all: it has no body, which would have been read by then, and
-// opens no connection of its own.
-func (v *visit) repeatable() bool {
-	r := v.req.in
-	return r.ContentLength == 0 && r.Header["Upgrade"] == nil && (changesNothing(v.req.Method) || idempotent[v.req.Method])
-}
-
-// changesNothing reports the methods that may be sent again after they have arrived.
-func changesNothing(method string) bool {
-	return method == "GET" || method == "HEAD" || method == "OPTIONS"
+// safe reports whether a request may be sent again after it has arrived (RFC 9110 §9.2.1): it changes nothing, has no body,
+// which would have been read by then, and opens no connection of its own.
+func (v *visit) safe() bool {
+	r, method := v.req.in, v.req.Method
+	return r.ContentLength == 0 && r.Header["Upgrade"] == nil && (method == "GET" || method == "HEAD" || method == "OPTIONS")
 }
 
 // RoundTrip may be called twice for one visit, by secondTry: with another credential, and still with the first address.
@@ -112,7 +105,7 @@ func (a *attempts) judge(ctx context.Context, res *http.Response, err error) (fa
 
 // moves goes on to another upstream, if there is one and the request may be sent again.
 func (a *attempts) moves(out *http.Request, err error) bool {
-	if a.left == 0 || a.visit.reply.emptied || !mayRepeat(out.Method, err) {
+	if a.left == 0 || a.visit.reply.emptied || !a.mayRepeat(err) {
 		return false
 	}
 	b, next := a.balance, (*member)(nil)
@@ -131,13 +124,17 @@ func (a *attempts) moves(out *http.Request, err error) bool {
 	return true
 }
 
-// mayRepeat reports whether nothing can happen twice, given how the attempt ended (err nil: with an answer). A time-out is
-// no reason to ask again: somebody may be at work on it.
-func mayRepeat(method string, err error) bool {
-	if changesNothing(method) {
-		return err == nil || neverArrived(err)
+// mayRepeat reports whether nothing can happen twice, given how the attempt ended (err nil: with an answer). Where there was
+// no connection, that is true of any request: gRPC has nothing but POST. A time-out of an upstream is no reason to ask again:
+// somebody may be at work on it.
+func (a *attempts) mayRepeat(err error) bool {
+	switch {
+	case err == nil:
+		return a.safe
+	case neverConnected(err):
+		return a.visit.body == nil || !a.visit.body.touched.Load()
 	}
-	return err != nil && neverConnected(err)
+	return a.safe && neverArrived(err)
 }
 
 // neverConnected reports whether not a byte of the request was written.
@@ -151,5 +148,9 @@ func (a *attempts) readdressed(last *http.Request) *http.Request {
 	out, u := again(last, nil), *last.URL
 	out.URL = &u
 	a.visit.rewriteURL(out)
+	if b := a.visit.body; b != nil && out.Body != nil {
+		a.visit.body = b.anew()
+		out.Body = a.visit.body
+	}
 	return out
 }

@@ -46,11 +46,18 @@ func admitBody(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// leaveBody says that nobody will read on: net/http only does, to spare the client a reset.
-func leaveBody(w http.ResponseWriter) {
-	if u, ok := w.(*unread); ok && !u.body.ended.Load() {
-		_ = http.NewResponseController(u).SetReadDeadline(time.Now().Add(lingerWait))
+// leaveBody says that nobody will read on but net/http, to spare the client a reset. An answer that breaks off, whole being
+// false, needs no such care, and ends now.
+func leaveBody(w http.ResponseWriter, whole *bool) {
+	u, ok := w.(*unread)
+	if !ok || u.body.ended.Load() {
+		return
 	}
+	until := time.Unix(1, 0)
+	if *whole {
+		until = time.Now().Add(lingerWait)
+	}
+	_ = http.NewResponseController(u).SetReadDeadline(until)
 }
 
 // unread is the ResponseWriter of a request over HTTP/1.1 that has a body.
@@ -103,12 +110,42 @@ func (u *unread) drained() bool {
 // from. The transport may still be reading when the answer is there.
 type body struct {
 	io.ReadCloser
-	pulse  *pulse      // nil = no limit on idleness
-	ended  atomic.Bool // read to its end
-	broken atomic.Bool // it has none
+	pulse   *pulse              // nil = no limit on idleness
+	client  http.ResponseWriter // of a body that a transport reads; nil = of one that a handler does
+	touched atomic.Bool         // somebody has begun to read
+	reading atomic.Bool         // and is at it
+	closed  atomic.Bool         // by the transport
+	cut     atomic.Bool         // a Read was ended by that: net/http then takes the client for one that has left
+	ended   atomic.Bool         // read to its end
+	broken  atomic.Bool         // it has none
 }
 
+var errBodyClosed = errors.New("the body of the request is not wanted any more")
+
+// Close of a transport ends a Read that waits for a client who says nothing: HTTP/2 gives up a stream only when that has
+// returned, so that the death of an upstream, or the end of a session, would reach the client with its own next word. The
+// body itself is closed by ReverseProxy: a transport does so, too, when it has found nobody, and another may be asked then.
+func (b *body) Close() error {
+	if b.client == nil {
+		return b.ReadCloser.Close()
+	}
+	if !b.closed.Swap(true) && b.reading.Load() {
+		b.cut.Store(true)
+		_ = http.NewResponseController(b.client).SetReadDeadline(time.Unix(1, 0))
+	}
+	return nil
+}
+
+// anew is the same for another attempt.
+func (b *body) anew() *body { return &body{ReadCloser: b.ReadCloser, pulse: b.pulse, client: b.client} }
+
 func (b *body) Read(p []byte) (int, error) {
+	b.touched.Store(true)
+	b.reading.Store(true)
+	defer b.reading.Store(false)
+	if b.closed.Load() {
+		return 0, errBodyClosed
+	}
 	n, err := b.ReadCloser.Read(p)
 	if b.pulse != nil && n > 0 {
 		b.pulse.beat()
@@ -120,7 +157,7 @@ func (b *body) Read(p []byte) (int, error) {
 		if b.pulse != nil {
 			b.pulse.sent()
 		}
-	default:
+	case !b.closed.Load():
 		b.broken.Store(true)
 	}
 	return n, err

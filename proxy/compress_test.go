@@ -163,6 +163,26 @@ func TestNothingIsCompressedWhereASecretCouldBeGuessedByTheLength(t *testing.T) 
 	}
 }
 
+// What goes upstream in Doorward's own name on a public route is the same for everybody.
+func TestACredentialOfDoorwardsOwnMakesNoAnswerPersonal(t *testing.T) {
+	l := newLab(t, func(c *Config, d *Deps) {
+		responding(bothCodings)(c, d)
+		d.Sources = map[string]Source{"service": newVault(theToken)}
+		c.route("public").Credential = "service"
+	})
+	l.e.answers(typed("text/html"))
+	l.both(t, "GET", "/public/x", ofTheSite, func(l *lab, a answer) {
+		if got := l.passed(a); got.Header.Get("Authorization") == "" || a.Header.Get("Content-Encoding") != "zstd" {
+			l.Errorf("E received %v, answer %v", got.Header, a.Header)
+		}
+	})
+	l.both(t, "GET", "/public/x", append([]string{"Cookie: app=1"}, ofTheSite...), func(l *lab, a answer) {
+		if l.passed(a); a.Header.Get("Content-Encoding") != "" {
+			l.Errorf("an application that knows who asks: %v", a.Header)
+		}
+	})
+}
+
 func TestATokenInAHeaderIsNoBrowsersOwn(t *testing.T) {
 	for c, ambient := range map[claim]bool{noClaim: true, password: true, bearerCookie: true, bearerToken: false, bearerTicket: false, apiKey: false} {
 		a := judged{req: &CanonicalRequest{in: &http.Request{Header: http.Header{}}}, personal: true, ambient: c.ambient()}
@@ -210,6 +230,13 @@ func TestAnswersThatMustStayAsTheyAreDo(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a tag that is none", func(t *testing.T) {
+		l := l.on(t)
+		l.e.answers(typed("text/html", "Etag: v1"))
+		if a := l.send("GET", "/public/x", ofTheSite...); a.Header.Get("Content-Encoding") == "" || a.Header["Etag"] != nil {
+			t.Errorf("answer %v", a.Header)
+		}
+	})
 	t.Run("to a POST", func(t *testing.T) {
 		l := l.on(t)
 		l.e.answers(typed("text/html"))
@@ -310,6 +337,11 @@ func TestAnAnswerThatBreaksOffDoesNotLookWhole(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	})
 	l.both(t, "GET", "/public/x", []string{"Accept-Encoding: gzip"}, func(l *lab, a answer) {
+		if text, err := gzip.NewReader(strings.NewReader(a.body)); err == nil && a.ProtoMajor == 1 {
+			if _, err = io.ReadAll(text); err == nil {
+				l.Error("what is packed looks whole")
+			}
+		}
 		if a.ProtoMajor == 1 && !a.cut || a.ProtoMajor == 2 && !strings.HasPrefix(a.Status, "none: ") {
 			l.Errorf("answer %s looks whole", a.Status)
 		}

@@ -90,10 +90,12 @@ func NewEgress(c EgressConfig, d EgressDeps) (*Egress, error) {
 
 func (e *Egress) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w, r = holdBody(w, r) // forward admits it
-	defer leaveBody(w)
+	whole := false
+	defer leaveBody(w, &whole)
 	if err := e.serve(w, r); err != nil {
 		e.pages.Error(w, r, err)
 	}
+	whole = true
 }
 
 // serve is the whole path of an outgoing request. There is no other way to an upstream than through the last line of
@@ -112,6 +114,7 @@ func (e *Egress) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err // 400, 403, 405
 	}
+	c.record.Known(r)
 	if c.target == nil {
 		return e.serveAPI(w, c)
 	}

@@ -58,10 +58,10 @@ func (d *directory) find(w http.ResponseWriter, c *call) error {
 }
 
 // takesSlash reads a path once more, with encoded slashes as parts of its segments, and keeps that reading if the target
-// it leads to has opted in, and is the one that plain slashes would lead to. The token API is none.
+// it leads to has opted in, and is the one that plain slashes would lead to. The token API is no target.
 func (d *directory) takesSlash(c *call, scheme, path string) bool {
 	encoded, decoded, refusal := parseSlashed(path)
-	if refusal != "" || checkQuery(c.query) != "" || isAPI(unslashed(decoded)) {
+	if refusal != "" || checkQuery(c.query) != "" {
 		return false
 	}
 	plain := *c

@@ -15,6 +15,7 @@ func slashedTargets(o *outside, c *EgressConfig, _ *EgressDeps) {
 		{Name: "npm", Path: "/npm/registry", Upstreams: []*url.URL{o.e.url}, Credential: "service", Encoded: []string{"slash"}},
 		{Name: "npm-own", Path: "/npm", Upstreams: []*url.URL{o.e.url}, Credential: "none", Encoded: []string{"slash"}},
 		{Name: "data", Host: "data.local", Upstreams: []*url.URL{o.e.url}, Credential: "service"},
+		{Name: "two", Upstreams: []*url.URL{address("https://two.test/a"), address("https://two.test/a/b")}, Credential: "service", Encoded: []string{"slash"}},
 	}
 }
 
@@ -52,6 +53,7 @@ func TestP006AnEncodedSlashChoosesNoTarget(t *testing.T) {
 	o := newOutside(t, slashedTargets)
 	for _, target := range []string{
 		"/data/a%2fb", "/gitlab%2fprojects", "/npm%2fregistry/x", "/npm/registry%2fx", "/npm%2fx", "/token%2fx", "/token/exchange%2fx", "/api%2fv1/token", "/api/v1%2ftoken", "/nowhere%2fx",
+		"http://two.test/a/b%2fc", "http://two.test/a/b%2Fc/d", // by a plain slash another upstream's
 		"/gitlab/..%2fdata", "/gitlab/a%2f..%2f..%2fdata", "/gitlab/%2e%2e%2fdata", "/gitlab/a%2f%2fb", "/gitlab/%2fa", "/gitlab/a%2f", "/gitlab/a%252fb", "/gitlab/a%2fb%5cc", "/gitlab/a%2fb%00", "/gitlab/a%2fb?%zz",
 	} {
 		t.Run(target, func(t *testing.T) {

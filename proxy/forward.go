@@ -129,7 +129,7 @@ const grpcType = "application/grpc"
 func (v *visit) rewrite(pr *httputil.ProxyRequest) {
 	v.rewriteURL(pr.Out)
 	if pr.Out.Body != nil {
-		v.body = &body{ReadCloser: pr.Out.Body, pulse: v.pulse}
+		v.body = &body{ReadCloser: pr.Out.Body, pulse: v.pulse, client: v.reply.ResponseWriter}
 		pr.Out.Body = v.body
 	}
 	pr.Out.Trailer = nil // P033: what comes behind a body was judged by nobody

@@ -83,12 +83,35 @@ func (f *forwardAuth) asked(r *http.Request) (q question, ok bool) {
 		return q, true
 	}
 	if q.manner == asEnvoy {
-		// Envoy sends the request line and the Host of the request itself; forwarding headers may be its client's own (P046).
-		q.in = original(r, r.Method, r.Host, rest[len(authPath):])
+		q.in, q.why = f.inPath(r, rest[len(authPath):])
 		return q, true
 	}
 	q.in, q.why = f.told(r)
 	return q, true
+}
+
+// inPath makes the request of which Envoy sends the line and the Host. Forwarding headers add nothing: they may be its client's own
+// (P046). Those that say another thing come from a proxy that asks here by mistake: by a slash at the end of PREFIX/auth/ it would
+// ask about "/" for ever.
+func (f *forwardAuth) inPath(r *http.Request, target string) (in *http.Request, why string) {
+	for _, name := range [...]string{headerForwardedURI, headerOriginalURI, headerOriginalURL} {
+		for _, said := range r.Header[name] {
+			if _, rest, ok := absolute(said); ok && name == headerOriginalURL {
+				said = rest
+			}
+			if said != target {
+				return nil, "The path of the question names one address, and " + name + " another."
+			}
+		}
+	}
+	for _, name := range [...]string{headerForwardedMethod, headerOriginalMethod} {
+		for _, said := range r.Header[name] {
+			if said != r.Method {
+				return nil, "The question is asked by one method, and " + name + " names another."
+			}
+		}
+	}
+	return original(r, r.Method, r.Host, target), ""
 }
 
 // told makes the request that headers speak of. What two of them say differently, or one says twice, somebody else than the

@@ -10,6 +10,7 @@ import (
 
 	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/pages"
+	"github.com/doorward/doorward/proxy/policy"
 )
 
 // Names of oauth2-proxy, in which answers to questions say who is calling, whatever the route's profile is. A machine has the
@@ -58,25 +59,36 @@ func (v *settled) tell(h http.Header) {
 		return
 	}
 	if v.who != nil {
-		for _, f := range v.route.said(v.who).fields { // settle has looked at its error
-			h[f.name] = f.values
-		}
+		v.tellFields(h, v.route.said(v.who)) // settle has looked at its error
 	}
-	for _, f := range v.injection.fields {
-		h[f.name] = f.values
-	}
-	if v.assertion != nil {
-		carry(h, v.assertion)
-	}
-	if v.pass == nil {
+	v.tellFields(h, v.injection)
+	if v.silent {
 		return
 	}
-	if v.pass.Header == "Cookie" { // the client's own cookies belong beside it, but for ours
+	if v.proofs.assertion != nil {
+		carry(h, v.proofs.assertion)
+	}
+	if v.proofs.credential != nil {
+		v.tellCredential(h, v.proofs.credential)
+	}
+}
+
+func (v *settled) tellFields(h http.Header, in *injection) {
+	for _, f := range in.fields {
+		if v.silent && (f.secret || v.route.headers.sets(f.name) != nil) { // a text of the configuration may be a secret, too
+			continue
+		}
+		h[f.name] = f.values
+	}
+}
+
+func (v *settled) tellCredential(h http.Header, c *identity.Credential) {
+	if c.Header == "Cookie" { // the client's own cookies belong beside it, but for ours
 		h["Cookie"] = slices.Clone(v.req.in.Header["Cookie"])
 		stripCookies(h, v.route.withheldCookie)
 	}
-	carry(h, v.pass)
-	if token, ok := strings.CutPrefix(v.pass.Values[0], "Bearer "); ok && v.pass.Header == headerAuthorization {
+	carry(h, c)
+	if token, ok := strings.CutPrefix(c.Values[0], "Bearer "); ok && c.Header == headerAuthorization {
 		h[headerAskedToken] = []string{token}
 	}
 }
@@ -86,7 +98,7 @@ func (v *settled) tell(h http.Header) {
 // everything that the configuration wants: so they never let anybody in (P047). A list of nothing fits nobody: the variable that
 // it was made from may have been empty.
 func (q *question) narrow(rt *route, req *CanonicalRequest, d *Decision) error {
-	if q.query == "" {
+	if q == nil || q.query == "" {
 		return nil
 	}
 	query, err := url.ParseQuery(q.query)
@@ -111,13 +123,8 @@ var narrowings = []struct {
 	fits      func(who *identity.Identity, item string) bool
 }{
 	{"allowed_groups", func(who *identity.Identity, item string) bool { return item != "" && slices.Contains(who.Groups, item) }},
-	{"allowed_emails", func(who *identity.Identity, item string) bool {
-		return item != "" && who.EmailVerified && strings.EqualFold(who.Email, item)
-	}},
-	{"allowed_email_domains", func(who *identity.Identity, item string) bool {
-		at := strings.LastIndexByte(who.Email, '@')
-		return item != "" && who.EmailVerified && at >= 0 && strings.EqualFold(who.Email[at+1:], item)
-	}},
+	{"allowed_emails", policy.HasEmail},
+	{"allowed_email_domains", policy.InDomain},
 }
 
 // wantsRedirect reads redirect=true of the query of a question.

@@ -17,13 +17,18 @@ type settled struct {
 	route     *route             // nil: an own endpoint, which asks nobody who they are
 	who       *identity.Identity // nil: a public route, or an own endpoint
 	injection *injection
-	pass      *identity.Credential // from a Source; nil = none
-	assertion *identity.Credential // about who, signed; nil = none
-	location  string               // the browser is to go there
-	answered  bool                 // the answer is written: to a preflight
+	proofs    proofs
+	location  string // the browser is to go there
+	answered  bool   // the answer is written: to a preflight
+
+	// silent: the answer tells who is calling, but no secret: no token, no credential and nothing of headers.set. The route has
+	// an upstream of its own, so that this gateway is in the line itself, and whoever reaches it through a trusted proxy
+	// reaches PREFIX/auth as well: anybody would read the credential of a public route there, and a script its person's
+	// tokens (P191).
+	silent bool
 }
 
-// settle decides about what is asked, by the same steps in the same order as pass.
+// settle decides about what is asked, by the steps of pass.
 func (g *Gateway) settle(w http.ResponseWriter, q *question) (v settled, err error) {
 	req, err := g.canonicalOf(w, q)
 	if err != nil {
@@ -39,55 +44,30 @@ func (g *Gateway) settle(w http.ResponseWriter, q *question) (v settled, err err
 		v.answered = true
 		return v, nil
 	}
-	rt, err := g.routes.Find(w, req)
-	if err != nil {
-		return v, err
-	}
-	v.route = rt
-	if err := g.judgeDestination(req, rt); err != nil {
-		return v, err
-	}
-	rt.cors.allow(w, req)
-	if err := rt.maintenance.closed(req); err != nil {
-		return v, err
-	}
-	place, err := rt.limits.enter(w, req)
+	rt, place, err := g.enter(w, req, q)
 	if err != nil {
 		return v, err
 	}
 	defer place.leave()
-	d := rt.decide(w, req)
-	req.note(rt, d)
-	switch d.Outcome {
-	case Login:
+	v.route = rt
+	d, err := rt.admit(w, req, q)
+	if err != nil {
+		return v, err
+	}
+	if d.Outcome == Login {
 		v.location, err = rt.ask(w, q, req, d)
-		return v, err
-	case Allow:
-	default:
-		return v, d.refusal()
-	}
-	if err := q.narrow(rt, req, &d); err != nil {
-		return v, err
-	}
-	if err := rt.limits.admit(w, d.Who); err != nil {
 		return v, err
 	}
 	if err := g.unheld(rt, req); err != nil {
 		return v, err
 	}
-	if v.pass, err = rt.credential(req.in.Context(), d); err != nil {
-		if again, ok := rt.renewed(w, req, d, err); ok {
-			d = again
-			v.pass, err = rt.credential(req.in.Context(), d)
-		}
-		if err != nil {
-			return v, rt.untold(w, req, d, err)
-		}
-	}
-	if v.assertion, err = rt.assert(req.in.Context(), d.Who); err != nil {
+	if v.proofs, d, err = rt.prove(w, req, d, q); err != nil {
 		return v, rt.untold(w, req, d, err)
 	}
-	v.who, v.injection = d.Who, rt.injection(d.Who)
+	v.who, v.injection, v.silent = d.Who, rt.injection(d.Who), !q.direct && !rt.forwardAuthOnly()
+	if v.silent && v.proofs != (proofs{}) {
+		req.record.Err = errors.Join(req.record.Err, errNotTold)
+	}
 	err = v.injection.err
 	if err == nil && d.Who != nil {
 		err = rt.said(d.Who).err
@@ -97,6 +77,9 @@ func (g *Gateway) settle(w http.ResponseWriter, q *question) (v settled, err err
 	}
 	return v, nil
 }
+
+// errNotTold is for the operator.
+var errNotTold = errors.New("the answer tells no credential, because the route has an upstream of its own; leave upstream out of a route that other proxies ask about")
 
 // canonicalOf is canonical for what is asked about.
 func (g *Gateway) canonicalOf(w http.ResponseWriter, q *question) (*CanonicalRequest, error) {

@@ -26,9 +26,12 @@ func asking(t *testing.T, change ...func(*Config, *Deps)) *lab {
 		c.Routes = append(c.Routes,
 			Route{Name: "wiki", Hosts: []origin.Origin{wiki}, Logins: []string{"staff"}},
 			Route{Name: "orders", Hosts: []origin.Origin{wiki}, Path: "/orders", Logins: []string{"staff"}, Credential: "orders"},
+			Route{Name: "asked-session", Hosts: []origin.Origin{wiki}, Path: "/session", Logins: []string{"staff"}, Credential: "session"},
+			Route{Name: "asked-id", Hosts: []origin.Origin{wiki}, Path: "/id", Logins: []string{"staff"}, Credential: "id_token"},
+			Route{Name: "asked-set", Hosts: []origin.Origin{wiki}, Path: "/set", Logins: []string{"staff"}, Headers: Headers{Profile: "none", Set: map[string]string{"X-App-User": "{user.email}", "X-App-Token": "{access_token}", "X-App-Key": "s3cret"}}},
 			Route{Name: "near", Hosts: []origin.Origin{wiki}, Path: "/near", Logins: []string{"staff"}, Allow: []policy.Rule{{Networks: trustedHere()}}})
 		d.Sources = map[string]Source{"orders": prepared{bearerCredential("exchanged-token-of-orders")}}
-		for _, name := range []string{"wiki", "orders", "near"} {
+		for _, name := range []string{"wiki", "orders", "near", "asked-session", "asked-id", "asked-set"} {
 			d.Starters[name] = door{}
 		}
 		for _, change := range change {
@@ -104,15 +107,16 @@ func TestForwardAuthTellsWhoIsCalling(t *testing.T) {
 	})
 	t.Run("headers and credentials of the route", func(t *testing.T) {
 		l := l.on(t)
-		a := l.send("GET", "/oauth2/auth", about("/set/x", as("alice"))...)
+		a := l.send("GET", "/oauth2/auth", about("/set/x", as("alice"), "Host: wiki.test")...)
 		l.tells(a, "X-App-User", "alice@example.com")
 		l.tells(a, "X-App-Token", "at-alice")
+		l.tells(a, "X-App-Key", "s3cret")
 		l.tells(a, "X-Forwarded-User", "")
 		l.tells(a, "X-Auth-Request-User", "alice")
-		a = l.send("GET", "/oauth2/auth", about("/session/x", as("alice"))...)
+		a = l.send("GET", "/oauth2/auth", about("/session/x", as("alice"), "Host: wiki.test")...)
 		l.tells(a, "Authorization", "Bearer at-alice")
 		l.tells(a, "X-Auth-Request-Access-Token", "at-alice")
-		a = l.send("GET", "/oauth2/auth", about("/id/x", as("alice"))...)
+		a = l.send("GET", "/oauth2/auth", about("/id/x", as("alice"), "Host: wiki.test")...)
 		l.tells(a, "Authorization", "Bearer idt-alice")
 		a = l.send("GET", "/oauth2/auth", about("/orders/1", as("alice"), "Host: wiki.test")...)
 		l.verdict(a, 202)
@@ -277,7 +281,7 @@ func TestForwardAuthKnowsTheClientOnlyIfTheProxySaysIt(t *testing.T) {
 
 func TestForwardAuthOverEnvoysPath(t *testing.T) {
 	l := asking(t)
-	forged := []string{"X-Forwarded-Uri: /public/x", "X-Forwarded-Method: GET", "X-Forwarded-Host: open.test", "X-Original-Url: https://open.test/q"}
+	forged := []string{"X-Forwarded-Host: open.test", "X-Forwarded-Path: /public/x"}
 	l.both(t, "GET", "/oauth2/auth/x?y=1", []string{as("alice")}, func(l *lab, a answer) {
 		l.verdict(a, 200)
 		l.tells(a, "X-Auth-Request-User", "alice")
@@ -321,6 +325,23 @@ func TestForwardAuthIsNarrowedByItsQueryOnly(t *testing.T) {
 		l := l.on(t)
 		l.verdict(l.send("GET", "/oauth2/auth?allowed_emails=root@example.com", about("/x", as("unverified"))...), 403)
 		l.verdict(l.send("GET", "/oauth2/auth?allowed_email_domains=example.com", about("/x", as("unverified"))...), 403)
+	})
+	t.Run("addresses as the configuration's own lists read them", func(t *testing.T) { // P201
+		for address, status := range map[string]int{"mark@company.test": 202, "mar\u212a@company.test": 403, "x@evil.test@company.test": 403} {
+			l := asking(t, func(_ *Config, d *Deps) {
+				d.Session.(people)["mark"] = someone("mark", func(w *identity.Identity) { w.Email = address })
+			})
+			for _, query := range []string{"allowed_emails=" + url.QueryEscape("mark@company.test"), "allowed_email_domains=company.test"} {
+				if status == 403 && strings.HasPrefix(address, "mar") && strings.Contains(query, "domains") {
+					continue // it lies in the domain
+				}
+				l.verdict(l.send("GET", "/oauth2/auth?"+query, about("/x", as("mark"))...), status)
+			}
+		}
+		l := asking(t, func(_ *Config, d *Deps) {
+			d.Session.(people)["robot"] = someone("robot", func(w *identity.Identity) { w.Machine = true })
+		})
+		l.verdict(l.send("GET", "/oauth2/auth?allowed_email_domains=example.com", about("/x", as("robot"))...), 403) // SEC-7
 	})
 	t.Run("anybody is nobody of the list", func(t *testing.T) {
 		l := l.on(t)

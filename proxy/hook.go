@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -26,6 +27,8 @@ import (
 const (
 	hookTimeout = time.Second // unless said otherwise
 	hookAtATime = 64          // questions
+	hookWaiting = 1024        // that wait for that
+	hookAgain   = 16          // of them about streams that go on: these leave places for whoever comes
 	hookAnswers = 10_000      // that are remembered, of one route
 	hookMost    = 64 << 10    // bytes of an answer
 	hookReason  = 200         // bytes of a reason, for a page
@@ -50,7 +53,8 @@ type hook struct {
 	client        *http.Client
 	timeout       time.Duration
 	cache         time.Duration
-	places        chan struct{}
+	places, again chan struct{}
+	waiting       atomic.Int64
 	answers       *otter.Cache[[sha256.Size]byte, hookAnswer] // its clock is the real one; ours is in the answers
 	flights       singleflight.Group
 	now           func() time.Time
@@ -67,7 +71,7 @@ func newHook(c *Hook, d Deps) (*hook, error) {
 	if c == nil {
 		return nil, nil
 	}
-	h := &hook{url: c.URL, timeout: c.Timeout, cache: c.Cache, places: make(chan struct{}, hookAtATime), now: d.Now}
+	h := &hook{url: c.URL, timeout: c.Timeout, cache: c.Cache, places: make(chan struct{}, hookAtATime), again: make(chan struct{}, hookAgain), now: d.Now}
 	if h.timeout == 0 {
 		h.timeout = hookTimeout
 	}

@@ -9,18 +9,17 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // ask puts a question. Whatever does not say yes or no in so many words is an error.
 func (h *hook) ask(ctx context.Context, question []byte) (hookAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
-	select {
-	case h.places <- struct{}{}:
-		defer func() { <-h.places }()
-	case <-ctx.Done():
-		return hookAnswer{}, fmt.Errorf("%d questions are under way already: %w", hookAtATime, context.Cause(ctx))
+	if err := h.wait(ctx); err != nil {
+		return hookAnswer{}, err
 	}
+	defer func() { <-h.places }()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(question))
 	if err != nil {
 		return hookAnswer{}, err
@@ -44,6 +43,25 @@ func (h *hook) ask(ctx context.Context, question []byte) (hookAnswer, error) {
 		return hookAnswer{}, fmt.Errorf("its answer has more than %d KiB", hookMost>>10)
 	}
 	return readAnswer(body)
+}
+
+// wait waits for a place. That many do is refused at once: a question outlives a client that has gone.
+func (h *hook) wait(ctx context.Context) error {
+	select {
+	case h.places <- struct{}{}:
+		return nil
+	default:
+	}
+	defer h.waiting.Add(-1)
+	if h.waiting.Add(1) > hookWaiting {
+		return fmt.Errorf("%d questions wait already", hookWaiting)
+	}
+	select {
+	case h.places <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%d questions are under way already: %w", hookAtATime, context.Cause(ctx))
+	}
 }
 
 func withoutURL(err error) error {
@@ -80,7 +98,8 @@ func readAnswer(body []byte) (a hookAnswer, err error) {
 	if a.allow, ok = truth(decision["allow"]); !ok {
 		return hookAnswer{}, errNoVerdict
 	}
-	_ = json.Unmarshal(decision["reason"], &a.reason) // of another type it is none
+	_ = json.Unmarshal(decision["reason"], &a.reason)                     // of another type it is none
+	a.reason = strings.Clone(a.reason[:min(len(a.reason), hookReason+1)]) // as much of it is kept as long as the answer is
 	return a, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 
 	"github.com/doorward/doorward/internal/pages"
 )
@@ -27,6 +28,10 @@ type kept struct {
 	room   *room // for bodies that are being read
 }
 
+// keptRoom is what the forms that are being read may take in memory at a time, in bytes; one address gets a quarter of it, or
+// somebody who sends slowly would keep everybody else's out (S18). Where keep_post is large it is larger.
+const keptRoom = 16 << 20
+
 // newKept returns nil where no route keeps anything.
 func newKept(routes []*route, c Config, d Deps) *kept {
 	if d.Posts == nil {
@@ -43,7 +48,23 @@ func newKept(routes []*route, c Config, d Deps) *kept {
 		return nil
 	}
 	k.room = newRoom(largest)
+	k.room.size = max(keptRoom, 4*largest)
 	return k
+}
+
+// place is for the body of one form.
+func (k *kept) place(req *CanonicalRequest) *place {
+	p := k.room.place(nil)
+	p.who.Subject = neighbourhood(req.Client)
+	return p
+}
+
+// neighbourhood is an address, or of IPv6 the network in which everybody has all of them. Who has none shares one.
+func neighbourhood(a netip.Addr) string {
+	if a = a.Unmap(); a.Is4() || !a.IsValid() {
+		return a.String()
+	}
+	return netip.PrefixFrom(a, 64).Masked().String()
 }
 
 // path is where a login returns to that begins with a form.
@@ -59,7 +80,7 @@ func (rt *route) keepPosted(w http.ResponseWriter, req *CanonicalRequest) (path,
 	if k == nil || !fromThisSite(req) || len(inAttribute(req.Target())) > maxKeptTarget || req.in.Header["Content-Encoding"] != nil {
 		return "", "", nil
 	}
-	p := k.room.place(nil)
+	p := k.place(req)
 	defer p.leave()
 	body, err := readBody(w, req.in, rt.keepPost, p)
 	var e *pages.Error

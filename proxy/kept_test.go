@@ -270,7 +270,7 @@ func TestAFormIsKeptOverAStepUpToo(t *testing.T) {
 }
 
 func TestP085AFloodOfFormsOfNobodyIsBoundInMemory(t *testing.T) {
-	l := newKeptLab(t, nil)
+	l := newKeptLab(t, trusting("127.0.0.1/32"))
 	l.g.kept.room.size = 4 * int64(len(keptForm))
 	l.each(t, func(t *testing.T, l *keptLab) {
 		l.keep("/save", keptForm, posted()...)
@@ -279,6 +279,38 @@ func TestP085AFloodOfFormsOfNobodyIsBoundInMemory(t *testing.T) {
 			t.Errorf("%d bytes are never given back", l.g.kept.room.taken)
 		}
 	})
+	if k := newKept([]*route{{keepPost: 1 << 30}}, Config{}, Deps{Posts: &drawer{}}); k.room.size != 4<<30 {
+		t.Errorf("a form that may be kept would never fit: %d", k.room.size)
+	}
+}
+
+func TestS18WhoSendsFormsSlowlyKeepsOnlyTheirOwnOut(t *testing.T) {
+	l := newKeptLab(t, trusting("127.0.0.1/32"))
+	l.g.kept.room.size = 4 * int64(len(keptForm))
+	from := func(client string) []string { return posted("X-Forwarded-For: " + client) }
+	for name, c := range map[string]struct{ slow, same, other string }{
+		"IPv4": {"192.0.2.1", "192.0.2.1", "192.0.2.2"},
+		"IPv6": {"2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := &keptLab{l.on(t), l.drawer, false}
+			taken := func(n int64) {
+				t.Helper()
+				pollUntil(t, "the body", func() bool {
+					l.g.kept.room.mu.Lock()
+					defer l.g.kept.room.mu.Unlock()
+					return l.g.kept.room.taken == n
+				})
+			}
+			slow := l.write(strings.TrimSuffix(withBody("POST", "/save", keptForm+"x", from(c.slow)...), "x")) // one byte never comes
+			taken(int64(len(keptForm)))
+			l.refused(l.say("POST", "/save", keptForm, from(c.same)...), http.StatusUnauthorized)
+			l.keep("/save", keptForm, from(c.other)...)
+			_ = slow.Close()
+			taken(0)
+			l.keep("/save", keptForm, from(c.same)...)
+		})
+	}
 }
 
 func TestARouteWithoutKeptFormsAsksNobodyForThem(t *testing.T) {

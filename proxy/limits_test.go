@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/internal/identity"
+	"github.com/doorward/doorward/internal/pages"
 )
 
 // handClock is a Now that stands still until it is moved.
@@ -64,10 +66,15 @@ func TestARateIsABurstAndThenOneEachStep(t *testing.T) {
 		if m.take(key) != 0 || m.take(key) == 0 {
 			t.Errorf("%v: not exactly one passes after the wait", r)
 		}
-		c.forward(r.Per)
-		for i := range r.Requests {
-			if m.take(key) != 0 {
-				t.Fatalf("%v: after all of the time, request %d of the burst is refused", r, i)
+		for _, away := range []time.Duration{r.Per, 10 * r.Per} { // who stays away for longer has saved up no more
+			c.forward(away)
+			for i := range r.Requests {
+				if m.take(key) != 0 {
+					t.Fatalf("%v: after %s, request %d of the burst is refused", r, away, i)
+				}
+			}
+			if m.take(key) == 0 {
+				t.Errorf("%v: after %s, more than the burst passes", r, away)
 			}
 		}
 		c.forward(24 * time.Hour)
@@ -122,6 +129,7 @@ func TestS14NoTwoCallersShareAKey(t *testing.T) {
 		"other issuer":     a.person(&identity.Identity{Issuer: "https://is", Subject: ""}),
 		"machine":          a.person(&identity.Identity{Issuer: "https://i", Subject: "s", Machine: true, Client: "s"}),
 		"machine, no name": a.person(&identity.Identity{Issuer: "https://i", Subject: "t", Machine: true}),
+		"another":          a.person(&identity.Identity{Issuer: "https://i", Subject: "u", Machine: true}),
 		"other route":      b.person(&identity.Identity{Issuer: "https://i", Subject: "s"}),
 		"v4":               a.address(netip.MustParseAddr("10.0.0.1")),
 		"v6":               a.address(netip.MustParseAddr("::")),
@@ -325,6 +333,23 @@ func TestABodyOfNoSaidLengthBreaksOffWhereItIsTooLong(t *testing.T) {
 		}
 		if body, ok := whole.Load("/public/over-" + name); ok {
 			t.Errorf("%s: E takes %q for a whole body", name, body)
+		}
+	}
+}
+
+// What reads on after the refusal, as the transport does that sends a request again, must not find an end.
+func TestABodyThatWasTooLongNeverEndsProperly(t *testing.T) {
+	for _, body := range []string{"01234567890", "01234567890123456789"} {
+		refusal := &pages.Error{Code: codeBodyTooLarge}
+		m := &measured{ReadCloser: io.NopCloser(strings.NewReader(body)), left: 10, refusal: refusal}
+		got, err := io.ReadAll(m)
+		if string(got) != "0123456789" || !errors.Is(err, refusal) {
+			t.Errorf("read %q, %v", got, err)
+		}
+		for range 3 {
+			if n, err := m.Read(make([]byte, 100)); n != 0 || !errors.Is(err, refusal) {
+				t.Errorf("and then %d bytes, %v", n, err)
+			}
 		}
 	}
 }

@@ -90,7 +90,7 @@ func (r *redirector) check(rc Route) error {
 func behindHost(text string) (rest string, err error) {
 	scheme, rest, _ := strings.Cut(text, "://")
 	authority, _, _ := strings.Cut(rest, "/")
-	if scheme != "http" && scheme != "https" || authority == "" || strings.Contains(authority, "@") {
+	if scheme != "http" && scheme != "https" || strings.Contains(authority, "@") {
 		return "", errors.New("a URL begins with http:// or https:// and a host")
 	}
 	if _, err := origin.Parse(scheme + "://" + authority); err != nil {

@@ -403,7 +403,7 @@ func TestS20AnswersThatCannotBeMeantAreRefused(t *testing.T) {
 	}{
 		"nothing":                        {&Answer{}, nil, "exactly one"},
 		"two":                            {&Answer{Respond: &Respond{}, Redirect: &Redirect{To: "/x"}}, nil, "exactly one"},
-		"approval":                       {&Answer{Respond: &Respond{}}, func(rt *Route) { rt.Approve = &Approve{} }, "approve"},
+		"approval":                       {&Answer{Respond: &Respond{}}, func(rt *Route) { rt.Approve = &Approve{} }, "approve: there is nothing to approve"},
 		"a credential":                   {&Answer{Respond: &Respond{}}, func(rt *Route) { rt.Credential = "session" }, "credential"},
 		"to nowhere":                     {to(""), nil, "redirect.to"},
 		"to another status":              {&Answer{Redirect: &Redirect{To: "/x", Status: 304}}, nil, "redirect.status"},

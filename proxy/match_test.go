@@ -25,7 +25,7 @@ func matched(c *Config, d *Deps) {
 	at("plain", Match{}, func(rt *Route) { rt.Methods = []string{"GET", "PUT"} })
 	at("both", Match{Headers: map[string][]string{"x-api-version": {"2"}}, Query: map[string][]string{"preview": {"true"}}}, nil)
 	at("two", Match{Headers: map[string][]string{"X-Api-Version": {"2", "two"}}}, nil)
-	at("preview", Match{Query: map[string][]string{"preview": {"true", "a b"}}}, func(rt *Route) { rt.Methods = []string{"GET"} })
+	at("preview", Match{Query: map[string][]string{"preview": {"true", "a b", "c+d"}}}, func(rt *Route) { rt.Methods = []string{"GET"} })
 	at("beta", Match{Headers: map[string][]string{"X-Beta": nil}, Query: map[string][]string{"beta": {}}}, func(rt *Route) {
 		rt.Public, rt.Logins, rt.Allow = false, []string{"staff"}, []policy.Rule{{Groups: []string{"admin"}}}
 	})
@@ -41,6 +41,8 @@ func TestRoutesOfOnePathAreToldApartByHeadersAndParameters(t *testing.T) {
 		{"GET", "/api/x?%70review=tru%65", "", "preview"},
 		{"GET", "/api/x?preview=a%20b", "", "preview"},
 		{"GET", "/api/x?preview=a+b", "", "plain"}, // a space to some only
+		{"GET", "/api/x?preview=c%2Bd", "", "preview"},
+		{"GET", "/api/x?preview=c+d", "", "plain"}, // likewise
 		{"GET", "/api/x?preview=false", "", "plain"},
 		{"GET", "/api/x?Preview=true", "", "plain"},
 		{"GET", "/api/x?preview=TRUE", "", "plain"},

@@ -282,10 +282,12 @@ func (d *Deps) check() error {
 
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w, r = holdBody(w, r) // forward admits it
-	defer leaveBody(w)
+	whole := false
+	defer leaveBody(w, &whole)
 	if err := g.serve(w, r); err != nil {
 		g.pages.Error(w, r, err)
 	}
+	whole = true
 }
 
 // serve is the whole path of a request. There is no other way to an upstream than through
@@ -299,6 +301,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	req.record.Known(r)
 	if name, ok := g.approvals.holds(req); ok {
 		return g.serveApproval(w, req, name) // 404
 	}
@@ -351,9 +354,9 @@ func (g *Gateway) pass(w http.ResponseWriter, req *CanonicalRequest, approval []
 			return err // 303; 400, 401, 403, 409, 413, 429, 503
 		}
 	}
-	proofs, d, err := route.prove(w, req, d)
+	with, d, err := route.prove(w, req, d, nil)
 	if err != nil { // never forwards without
 		return route.without(w, req, d, err) // 302, 401, 502, 503
 	}
-	return g.proxy.forward(w, req, route, d, proofs.credential, proofs.assertion, approved) // 409, 502, 503
+	return g.proxy.forward(w, req, route, d, with.credential, with.assertion, approved) // 409, 502, 503
 }

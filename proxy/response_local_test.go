@@ -29,7 +29,10 @@ func TestWhatARouteAnswersItselfIsChangedLikeAnAnswerOfAnUpstream(t *testing.T) 
 			Route{Name: "open-files", Hosts: app, Path: "/open-files", StripPrefix: true, Public: true, Answer: files, Response: r},
 			Route{Name: "fixed", Hosts: app, Path: "/fixed", Public: true, Answer: &Answer{Respond: &Respond{Body: prose, ContentType: "text/plain"}}, Response: r},
 		)
-		d.Starters["files"] = door{}
+		set := r
+		set.Set, set.Default = map[string]string{"Cache-Control": "max-age=60"}, nil
+		c.Routes = append(c.Routes, Route{Name: "kept-files", Hosts: app, Path: "/kept-files", StripPrefix: true, Logins: []string{"staff"}, Answer: files, Response: set})
+		d.Starters["files"], d.Starters["kept-files"] = door{}, door{}
 	})
 	gzipped := []string{as("alice"), "Accept-Encoding: gzip"}
 	for target, cache := range map[string]string{"/files/long.html": "private", "/open-files/long.html": "max-age=60", "/fixed": "max-age=60"} {
@@ -59,6 +62,11 @@ func TestWhatARouteAnswersItselfIsChangedLikeAnAnswerOfAnUpstream(t *testing.T) 
 			}
 		})
 	}
+	l.both(t, "GET", "/kept-files/image.png", []string{as("alice")}, func(l *lab, a answer) { // P154
+		if a.StatusCode != 200 || a.Header.Get("Cache-Control") != "private, max-age=60" {
+			l.Errorf("answer %s %v", a.Status, a.Header)
+		}
+	})
 	for name, a := range map[string]answer{
 		"short": l.send("GET", "/open-files/short.html", gzipped...), "an image": l.send("GET", "/open-files/image.png", gzipped...), "a part": l.send("GET", "/open-files/long.html", append([]string{"Range: bytes=0-3"}, gzipped...)...),
 		"unasked": l.send("GET", "/open-files/long.html"),

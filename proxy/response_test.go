@@ -132,12 +132,13 @@ func TestHeadersThatARouteMayNotTouchAreRefused(t *testing.T) {
 
 // trailing is an upstream that says in trailers what it could not say in its header.
 func trailing(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Trailer", "Set-Cookie, X-Gone, Grpc-Status, Cache-Control, Www-Authenticate")
+	w.Header().Set("Trailer", "Set-Cookie, X-Gone, X-Said, Grpc-Status, Cache-Control, Www-Authenticate")
 	_, _ = io.WriteString(w, "E")
 	h := w.Header()
 	for _, prefix := range []string{"", http.TrailerPrefix} {
 		h[prefix+"Set-Cookie"] = []string{"__Host-doorward=evil"}
 		h[prefix+"X-Gone"] = []string{"1"}
+		h[prefix+"X-Said"] = []string{"E's"}
 		h[prefix+"Cache-Control"] = []string{"public"}
 		h[prefix+"Www-Authenticate"] = []string{"Basic"}
 		h[prefix+"Content-Encoding"] = []string{"gzip"}
@@ -150,7 +151,7 @@ func trailing(w http.ResponseWriter, _ *http.Request) {
 }
 
 func TestTrailersSayNothingThatTheHeaderMayNotSay(t *testing.T) {
-	l := newLab(t, responding(Response{Remove: []string{"X-Gone"}}))
+	l := newLab(t, responding(Response{Remove: []string{"X-Gone"}, Set: map[string]string{"X-Said": "ours"}}))
 	l.e.answers(trailing)
 	for _, target := range []string{"/x", "/public/x"} {
 		l.both(t, "GET", target, []string{as("alice")}, func(l *lab, a answer) {
@@ -166,6 +167,9 @@ func TestTrailersSayNothingThatTheHeaderMayNotSay(t *testing.T) {
 				if got[name] != nil {
 					l.Errorf("%s passes: %q", name, got[name])
 				}
+			}
+			if said := slices.Concat(a.Header["X-Said"], a.Trailer["X-Said"]); !slices.Equal(said, []string{"ours"}) {
+				l.Errorf("X-Said: %q", said)
 			}
 			if strings.Contains(fmt.Sprint(a.Header["Cache-Control"], a.Trailer["Cache-Control"]), "public") {
 				l.Errorf("a shared cache is let in behind the body: %v %v", a.Header, a.Trailer)

@@ -40,7 +40,7 @@ func (rt *route) setRewrite(rc Route) error {
 		rt.upstreamHost = true
 	default:
 		o, err := origin.Parse("https://" + rc.Rewrite.Host)
-		if err != nil || strings.EqualFold(rc.Rewrite.Host, "https") {
+		if err != nil {
 			return fmt.Errorf("host_header: %q is neither \"client\" nor \"upstream\" nor a host", rc.Rewrite.Host)
 		}
 		rt.fixedHost = o.Host

@@ -120,7 +120,7 @@ func (s shape) hiddenBy(earlier shape) bool {
 			return true
 		case i >= len(s.from) || s.from[i].rest:
 			return false
-		case e.name == "" && (s.from[i].name != "" || s.from[i].decoded != e.decoded):
+		case e.name == "" && s.from[i].decoded != e.decoded: // a name's is ""
 			return false
 		}
 	}

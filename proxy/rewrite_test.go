@@ -21,6 +21,7 @@ func rewriting(c *Config, _ *Deps) {
 		{Name: "swap", Path: "/swap", StripPrefix: true, Rewrite: Rewrite{AddPrefix: "/new"}, Upstreams: []*url.URL{&based}},
 		{Name: "shapes", Path: "/old", Rewrite: Rewrite{Paths: []PathRewrite{
 			{"/old/users/{id}", "/people/{id}"},
+			{"/old/users/{id}/keys", "/keys/{id}"}, // longer than one that stands before it
 			{"/old/{id}/{rest...}", "/new/{rest...}/{id}"},
 			{"/old", "/"},
 		}}},
@@ -29,8 +30,11 @@ func rewriting(c *Config, _ *Deps) {
 		{Name: "fixed-host", Path: "/host/fixed", Rewrite: Rewrite{Host: "Legacy.internal:8080"}},
 		{Name: "client-host", Path: "/host/client", Rewrite: Rewrite{Host: "client"}},
 		{Name: "whole", Path: "/whole", StripPrefix: true},
+		{Name: "elsewhere", Hosts: []origin.Origin{{Scheme: "https", Host: "open.test"}}, Path: "/", StripPrefix: true},
 	} {
-		rt.Hosts, rt.Public = app, true
+		if rt.Public = true; rt.Hosts == nil {
+			rt.Hosts = app
+		}
 		if rt.Upstreams == nil {
 			rt.Upstreams = to
 		}
@@ -44,7 +48,7 @@ func TestPathsAreRewrittenByWholeSegments(t *testing.T) {
 		"/add": "/v2/add", "/add/": "/v2/add/", "/add/x?y=1": "/v2/add/x?y=1", "/%61dd/a%20b?": "/v2/%61dd/a%20b?",
 		"/swap": "/base/new/", "/swap/x": "/base/new/x", "/swap/x/?y": "/base/new/x/?y",
 		"/old": "/", "/old/": "/", "/old?x=/y": "/?x=/y", "/old/7": "/new/7", "/old/7/": "/new/7/", "/old/7/a/b": "/new/a/b/7", "/old/7/a/b/": "/new/a/b/7/",
-		"/old/users/alice": "/people/alice", "/old/%75sers/a%25b": "/people/a%25b", "/old/users": "/new/users", "/old/users/a/b": "/new/a/b/users", "/old/7/a;v=1/b|": "/new/a;v=1/b%7C/7",
+		"/old/users/alice": "/people/alice", "/old/%75sers/a%25b": "/people/a%25b", "/old/users/alice/keys": "/keys/alice", "/old/users": "/new/users", "/old/users/a/b": "/new/a/b/users", "/old/7/a;v=1/b|": "/new/a;v=1/b%7C/7",
 		"/all": "/v%C3%BC", "/all/": "/v%C3%BC/", "/all/x%20/y": "/v%C3%BC/x%20/y",
 	} {
 		t.Run(target, func(t *testing.T) {
@@ -96,6 +100,11 @@ func TestTheUpstreamLearnsWhatWasStrippedAndWhichHostIsMeant(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestWhereNothingIsStrippedNothingIsSaidToBe(t *testing.T) {
+	l := newLab(t, rewriting)
+	l.both(t, "GET", "/x", []string{"Host: open.test"}, func(l *lab, a answer) { l.passed(a).lacks(l, "X-Forwarded-Prefix") })
 }
 
 func TestADestinationIsRewrittenLikeThePath(t *testing.T) {

@@ -74,8 +74,8 @@ func (s *standing) ended() (why string, err error) {
 		return whyPolicy + "login", nil
 	}
 	verdict := rt.judgeHere(req, who)
-	if verdict.outcome == Allow && s.askAgain(rt, who) {
-		verdict = rt.askHook(req, who, verdict)
+	if verdict.outcome == Allow && s.due(rt, who) {
+		verdict = s.askAgain(rt, req, who, verdict)
 	}
 	if verdict.outcome == Deny && !rt.lets(verdict) {
 		return whyPolicy + verdict.rule, nil
@@ -83,18 +83,28 @@ func (s *standing) ended() (why string, err error) {
 	return "", err
 }
 
-// askAgain reports whether it is time for the decision hook: at once where who they are or the rules have changed, else
+// due reports whether it is time for the decision hook: at once where who they are or the rules have changed, else
 // when its last answer does not count any more.
-func (s *standing) askAgain(rt *route, who *identity.Identity) bool {
+func (s *standing) due(rt *route, who *identity.Identity) bool {
 	if rt.hook == nil {
 		return false
 	}
-	now := rt.now()
-	if s.asked == who && s.of == rt && now.Sub(s.at) < max(hookEvery, rt.hook.cache) {
-		return false
+	return s.asked != who || s.of != rt || rt.now().Sub(s.at) >= max(hookEvery, rt.hook.cache)
+}
+
+// askAgain asks the decision hook. Thousands of streams may have to at once, and there are few places for them: one that gets none
+// in time tries again at its next look.
+func (s *standing) askAgain(rt *route, req *CanonicalRequest, who *identity.Identity, so verdict) verdict {
+	late := time.NewTimer(rt.hook.timeout)
+	defer late.Stop()
+	select {
+	case rt.hook.again <- struct{}{}:
+		defer func() { <-rt.hook.again }()
+	case <-late.C:
+		return so
 	}
-	s.asked, s.of, s.at = who, rt, now
-	return true
+	s.asked, s.of, s.at = who, rt, rt.now()
+	return rt.askHook(req, who, so)
 }
 
 // now is the gateway that answers requests by now; nil = there is none any more.

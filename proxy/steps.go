@@ -23,7 +23,7 @@ func (g *Gateway) enter(w http.ResponseWriter, req *CanonicalRequest, q *questio
 		return nil, seat{}, &pages.Error{Code: codeNoRoute, Detail: "There is nothing at this address."}
 	}
 	rt.cors.allow(w, req)
-	req.record.Route = rt.name // also where it is closed or full, before anything is decided
+	req.record.Route = rt.name                        // also where it is closed or full, before anything is decided
 	if err = rt.maintenance.closed(req); err != nil { // 503
 		return nil, seat{}, err
 	}
@@ -55,11 +55,14 @@ type proofs struct {
 	assertion  *identity.Credential // about them, signed
 }
 
-// prove obtains them. The decision is another one where it took a refresh.
-func (rt *route) prove(w http.ResponseWriter, req *CanonicalRequest, d Decision) (p proofs, _ Decision, err error) {
+// prove obtains them. The decision is another one where it took a refresh, which may have taken a group away.
+func (rt *route) prove(w http.ResponseWriter, req *CanonicalRequest, d Decision, q *question) (p proofs, _ Decision, err error) {
 	p.credential, err = rt.credential(req.in.Context(), d)
 	if again, ok := rt.renewed(w, req, d, err); ok {
 		d = again
+		if err = q.narrow(rt, req, &d); err != nil {
+			return proofs{}, d, err
+		}
 		p.credential, err = rt.credential(req.in.Context(), d)
 	}
 	if err == nil {

@@ -63,6 +63,9 @@ func (d *Derived) Authenticate(r *http.Request, seed Seed, stale func(*Session) 
 			return nil, nil
 		}
 	}
+	if err := d.k.counts(e); err != nil && !stale(e.session) { // one that is stale is about to be replaced
+		return nil, err
+	}
 	return e.session, nil
 }
 

@@ -49,6 +49,7 @@ type plan struct {
 	origins  []string
 	now      func() time.Time
 	valid    func(*identity.Identity) bool
+	waits    func(*identity.Identity) error
 	ended    func(context.Context, *identity.Identity)
 
 	refreshed func(ctx context.Context, old, now *identity.Identity)
@@ -80,7 +81,7 @@ func newGate(t testing.TB, changes ...func(*plan)) *gate {
 	if g.provider == nil {
 		g.provider = newTokenService()
 	}
-	d := Deps{Shared: g.shared, Ring: must(seal.New(p.keys...))(t), Origins: origins(t, p.origins...), Refresh: g.provider, Valid: p.valid, Ended: p.ended, Refreshed: p.refreshed, Now: p.now, Log: slog.New(slog.NewJSONHandler(g.log, nil))}
+	d := Deps{Shared: g.shared, Ring: must(seal.New(p.keys...))(t), Origins: origins(t, p.origins...), Refresh: g.provider, Valid: p.valid, Waits: p.waits, Ended: p.ended, Refreshed: p.refreshed, Now: p.now, Log: slog.New(slog.NewJSONHandler(g.log, nil))}
 	if g.sessions != nil {
 		d.Sessions = g.sessions
 	}

@@ -27,6 +27,7 @@ type Keeper struct {
 	grace     *grace // in cookie mode
 	refresher Refresher
 	valid     func(*identity.Identity) bool
+	waits     func(*identity.Identity) error
 	ended     func(context.Context, *identity.Identity)
 	refreshed func(ctx context.Context, old, now *identity.Identity)
 	renewals  renewals
@@ -55,7 +56,7 @@ func newKeeper(c Config, d Deps, kind string, weight uint64) (*Keeper, error) {
 	k := &Keeper{
 		config: c, deps: d,
 		limits: limits{c.Idle, c.Lifetime}, inCookie: c.InCookie, step: min(time.Minute, c.Idle/20),
-		origins: d.Origins, sites: make(map[origin.Origin]*site), refresher: d.Refresh, valid: d.Valid, ended: d.Ended, refreshed: d.Refreshed, now: d.Now, log: d.Log,
+		origins: d.Origins, sites: make(map[origin.Origin]*site), refresher: d.Refresh, valid: d.Valid, ended: d.Ended, refreshed: d.Refreshed, waits: d.Waits, now: d.Now, log: d.Log,
 		renewals: renewals{flights: make(map[digest]*flight), failed: make(map[digest]failure)},
 		locks:    locks{store: d.Shared},
 	}
@@ -182,7 +183,7 @@ func (k *Keeper) Load(r *http.Request) (*Session, error) {
 // nothing about it changes.
 //
 // A request waits for a refresh only when its access token has ended. If a refresh fails for
-// a passing reason, it gets the identity as it was.
+// a passing reason, it gets the identity as it was, unless Deps.Waits has something against it.
 func (k *Keeper) Authenticate(w http.ResponseWriter, r *http.Request) (who *identity.Identity, ok bool, err error) {
 	p, ok := k.presented(r)
 	if !ok {
@@ -199,10 +200,21 @@ func (k *Keeper) Authenticate(w http.ResponseWriter, r *http.Request) (who *iden
 		p.site.clear(w, r)
 		return nil, false, nil
 	}
-	if p.moved {
+	if p.moved { // also if nobody passes now: the cookie holds tokens that are new
 		k.hand(w, r, p)
 	}
+	if err := k.counts(e); err != nil {
+		return nil, false, err
+	}
 	return e.session.Who, true, nil
+}
+
+// counts returns why a session is of no use just now.
+func (k *Keeper) counts(e *entry) error {
+	if who := e.rec.who; k.waits != nil && who.Tokens != nil && !who.Tokens.Valid(k.now(), 0) {
+		return k.waits(who)
+	}
+	return nil
 }
 
 // use is what each request does with the session that it presents: find it, refresh what is about to

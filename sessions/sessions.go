@@ -56,6 +56,11 @@ type Deps struct {
 	// read from where it lives, and must not block. nil = all are.
 	Valid func(who *identity.Identity) bool
 
+	// Waits says why an identity whose access token has ended counts no longer, although its session goes on, until a
+	// refresh succeeds: the error is what Authenticate returns. It is asked for each request once that token has ended,
+	// and must not block. nil = all count on, as they were.
+	Waits func(who *identity.Identity) error
+
 	// Ended is told whose tokens no session holds any more: after a sign-out, a login over a
 	// login, and for new tokens that came when their session had ended (P131). It must not block,
 	// and may be called until Close has returned. nil = nobody wants to know.

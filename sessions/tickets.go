@@ -26,6 +26,9 @@ func (t *Tickets) Authenticate(_ http.ResponseWriter, r *http.Request) (*identit
 	if e == nil || err != nil {
 		return nil, false, err
 	}
+	if err := t.k.counts(e); err != nil {
+		return nil, false, err
+	}
 	return e.session.Who, true, nil
 }
 

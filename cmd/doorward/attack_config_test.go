@@ -80,3 +80,14 @@ func TestP040P187OwnPagesRepeatNothingOfARequest(t *testing.T) {
 		}
 	})
 }
+
+// P198: sessions do not travel in the clear unless somebody says so in as many words.
+func TestP198AHostInTheClearIsRefusedUnlessItIsThisMachine(t *testing.T) {
+	s := newStack(t, "")
+	here := s.origin
+	for _, host := range []string{"http://app.example.com", "http://app.example.com:8080", "http://192.0.2.1", "http://[2001:db8::1]"} {
+		s.toml = strings.Replace(s.toml, here, host, 1)
+		here = host
+		s.refuses("", "insecure_http = true")
+	}
+}

@@ -151,7 +151,7 @@ func (g *graph) signIn(st *state, ring *seal.Ring, log *slog.Logger) (err error)
 	valid := flows.Knows(c.Flows().Logins, g.providers, c.Flows().Users...)
 	if g.keeper, err = sessions.New(c.Sessions(), sessions.Deps{
 		Sessions: st.sessions, Shared: st.shared, Ring: ring, Origins: g.origins, Log: log,
-		Refresh: g.refresher(), Valid: valid, Ended: g.ended, Refreshed: g.refreshed,
+		Refresh: g.refresher(), Valid: valid, Waits: flows.Waits(g.providers), Ended: g.ended, Refreshed: g.refreshed,
 	}); err != nil {
 		return configError("sessions", err)
 	}

@@ -34,7 +34,7 @@ type watching struct {
 // watch makes what outlives reloads, and has the stores tell.
 func (st *state) watch(c *config.Config, out io.Writer, log *slog.Logger) (err error) {
 	st.watching = watching{metrics: telemetry.NewMetrics(bareVersion(), runtime.Version()), audit: out}
-	if st.watching.tracer, err = telemetry.NewTracer(c.Trace, bareVersion(), log); err != nil {
+	if st.watching.tracer, err = telemetry.NewTracer(c.Trace, bareVersion(), st.watching.metrics, log); err != nil {
 		return configError("telemetry", err)
 	}
 	s := &telemetry.Signals{Metrics: st.watching.metrics, Tracer: st.watching.tracer}
@@ -70,9 +70,7 @@ func (g *graph) openSignals(st *state) error {
 	if err := g.signals.Audit.Open(st.watching.audit); err != nil {
 		return configError("telemetry.audit", err)
 	}
-	m := st.watching.metrics
-	m.Routes(g.routeNames())
-	m.Upstreams(g.upstreams)
+	st.watching.metrics.Routes(g.routeNames(), g.upstreams)
 	return nil
 }
 
@@ -165,6 +163,7 @@ func (g *gateway) tellReload(old, next *graph, why string, err error) {
 		next.signals.TellContext(ctx, telemetry.Event{Name: telemetry.EventAdmin, Outcome: telemetry.OK, Reason: "start: " + versionLine()})
 		return
 	}
+	old.signals.HandOver(next.signals) // of what goes on under the old one
 	next.signals.TellContext(ctx, telemetry.Event{Name: telemetry.EventAdmin, Outcome: telemetry.OK, Reason: "reload: " + why})
 	if !slices.EqualFunc(old.config.Keys, next.config.Keys, slices.Equal) {
 		next.signals.TellContext(ctx, telemetry.Event{Name: telemetry.EventAdmin, Outcome: telemetry.OK, Reason: "sessions.keys have changed"})

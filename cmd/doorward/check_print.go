@@ -88,10 +88,12 @@ func routesOf(routes []proxy.Route, o origin.Origin) (here []proxy.Route) {
 	slices.SortStableFunc(here, func(a, b proxy.Route) int {
 		return cmp.Or(cmp.Compare(depth(b), depth(a)), strings.Compare(plain(a.Path), plain(b.Path)), cmp.Compare(min(len(b.Hosts), 1), min(len(a.Hosts), 1)), cmp.Compare(unmatched(a), unmatched(b)))
 	})
-	all := slices.Clone(here)
-	return slices.DeleteFunc(here, func(rt proxy.Route) bool {
-		return slices.ContainsFunc(all, func(other proxy.Route) bool { return hides(other, rt) })
-	})
+	// A route for every host is never reached where one that names the host has the same path.
+	named := make(map[string]bool)
+	for i := range here {
+		named[plain(here[i].Path)] = named[plain(here[i].Path)] || len(here[i].Hosts) > 0
+	}
+	return slices.DeleteFunc(here, func(rt proxy.Route) bool { return len(rt.Hosts) == 0 && named[plain(rt.Path)] })
 }
 
 // plain is a path without the slash at its end, which means nothing.
@@ -108,12 +110,6 @@ func depth(rt proxy.Route) int {
 		return 0
 	}
 	return strings.Count(plain(rt.Path), "/")
-}
-
-// hides tells whether b, a route for every host, is never reached because of a, which names the
-// host and has the same path.
-func hides(a, b proxy.Route) bool {
-	return len(a.Hosts) > 0 && len(b.Hosts) == 0 && plain(a.Path) == plain(b.Path)
 }
 
 // unmatched puts routes with a match in front.

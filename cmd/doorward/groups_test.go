@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/doorward/doorward/demo/idp"
 )
@@ -154,4 +155,43 @@ func TestPeopleSignInByGitHubAndPassByTheirTeam(t *testing.T) {
 	if page := b.Open(t, s.origin+"/x"); page.Status != http.StatusForbidden {
 		t.Errorf("out of the team: %d", page.Status)
 	}
+}
+
+// R2: an outage of the API that knows the groups signs nobody out, however long it lasts, and lets nobody pass by groups that
+// nobody can confirm.
+func TestAnOutageOfTheGroupsOutlastsTheAccessTokenAndNobodyIsSignedOut(t *testing.T) {
+	d := newGroupsAPI(t)
+	d.answers(200, "4711")
+	s := newStack(t, "allow = [{ groups = [\"4711\"] }]\n", func(c *idp.Config) {
+		c.Users[0].Groups, c.Users[0].Claims = nil, map[string]any{"hasgroups": true}
+		c.AccessTokenLifetime, c.RotateRefresh = 2*time.Second, true
+		for i := range c.Clients {
+			c.Clients[i].AccessTokenLifetime = c.AccessTokenLifetime
+		}
+	})
+	s.toml = strings.Replace(s.toml, `scopes = ["openid", "profile", "email", "groups"]`, fmt.Sprintf("scopes = [\"openid\", \"profile\", \"email\"]\ngroups = { from = \"entra\", url = %q }", d.URL), 1)
+	s.toml = strings.Replace(s.toml, `credential = "session"`, `credential = "none"`, 1)
+	s.start()
+	b := s.browser()
+	if page := s.signedIn(b, "/x", "alice", "wonderland-9"); page.Status != http.StatusOK {
+		t.Fatalf("%d\n%s", page.Status, page.Text())
+	}
+	d.answers(503)
+	deadlineLoop(t, func() bool {
+		page := b.Open(t, s.origin+"/x")
+		if page.Status != http.StatusOK && page.Status != http.StatusServiceUnavailable {
+			t.Fatalf("%d\n%s\n%s", page.Status, page.Text(), s.log)
+		}
+		return page.Status == http.StatusServiceUnavailable && page.Header.Get("Retry-After") != "" && strings.Contains(page.Text(), "still signed in")
+	})
+	d.answers(200, "4711")
+	deadlineLoop(t, func() bool { // the failure is remembered for some seconds
+		page := b.Open(t, s.origin+"/x")
+		if page.Status != http.StatusOK && page.Status != http.StatusServiceUnavailable {
+			t.Fatalf("signed out by an outage: %d\n%s\n%s", page.Status, page.Text(), s.log)
+		}
+		return page.Status == http.StatusOK
+	})
+	d.answers(200, "1")
+	deadlineLoop(t, func() bool { return b.Open(t, s.origin+"/x").Status == http.StatusForbidden })
 }

@@ -101,14 +101,6 @@ func (a *answer) json() bool {
 	return a.media == "" || a.media == "application/json" || strings.HasPrefix(a.media, "application/") && strings.HasSuffix(a.media, "+json")
 }
 
-func (b *backchannel) get(ctx context.Context, target string, header http.Header) (*answer, error) {
-	return b.getFrom(ctx, "other", target, header)
-}
-
-func (b *backchannel) post(ctx context.Context, target string, header http.Header, form url.Values, timeout time.Duration) (*answer, error) {
-	return b.postTo(ctx, "other", target, header, form, timeout)
-}
-
 // do makes one request, once. Failures are *Error.
 func (b *backchannel) do(ctx context.Context, method, target string, header http.Header, body string, timeout time.Duration) (*answer, error) {
 	limited, cancel := context.WithTimeout(ctx, timeout)
@@ -196,9 +188,11 @@ func (a *answer) trouble(where string, now time.Time) *Error {
 	return nil
 }
 
+// longestPause bounds what a provider may ask us to wait.
+const longestPause = 5 * time.Minute
+
 // retryAfter reads a Retry-After header, clamped to five minutes; 0 if there is none.
 func retryAfter(h http.Header, now time.Time) time.Duration {
-	const most = 5 * time.Minute
 	v := h.Get("Retry-After")
 	d := time.Duration(0)
 	if n, err := strconv.ParseUint(v, 10, 31); err == nil {
@@ -206,7 +200,7 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	} else if t, err := http.ParseTime(v); err == nil {
 		d = t.Sub(now)
 	}
-	return min(max(d, 0), most)
+	return min(max(d, 0), longestPause)
 }
 
 // bare cuts what may be secret off a URL: query, fragment and user.

@@ -103,7 +103,7 @@ func (c *Client) identifyGitHub(ctx context.Context, r *Response, e Expect) (*id
 	case len(e.ACR) > 0:
 		return nil, fail(Misconfigured, "bad_acr", "acr_values: GitHub does not say how a person proved themselves")
 	}
-	p, err := c.gitHubPerson(ctx, r.AccessToken)
+	p, err := c.gitHubPerson(ctx, "", r.AccessToken)
 	if err != nil {
 		return nil, err
 	}
@@ -114,23 +114,30 @@ func (c *Client) identifyGitHub(ctx context.Context, r *Response, e Expect) (*id
 // one. That it then refreshes itself is what Refresh knows its kind by.
 func (c *Client) believed(t identity.Tokens) *identity.Tokens {
 	t.Scope = strings.Join(strings.FieldsFunc(t.Scope, func(r rune) bool { return r == ',' || r == ' ' }), " ")
-	if t.RefreshToken.IsZero() && t.Expiry.IsZero() {
-		t.RefreshToken, t.Expiry = t.AccessToken, c.now().Add(gitHubBelief)
-		t.ReceivedAt = c.now()
+	if t.Expiry.IsZero() {
+		t.ReceivedAt, t.Expiry = c.now(), c.now().Add(gitHubBelief)
+		if t.RefreshToken.IsZero() {
+			t.RefreshToken = t.AccessToken
+		}
 	}
 	return &t
 }
 
+// endless tells whether an access token is of the kind that believed made refreshable. Its marker is never sent anywhere as a
+// refresh token: GitHub has no other endpoint that takes one.
+func endless(t *identity.Tokens) bool { return t.RefreshToken.Equal(t.AccessToken) }
+
 // refreshGitHub asks anew who the person is, where they belong, and, where tokens expire, for new ones. As with other
-// providers, whatever fails while the old token lasts costs nothing (see groupsAhead).
+// providers, what fails while the old token can still ask costs nothing, and no outage ends a session (see groupsAhead and
+// waiting).
 func (c *Client) refreshGitHub(ctx context.Context, who *identity.Identity) (*identity.Identity, error) {
-	if who.Tokens.RefreshToken.Reveal() == who.Tokens.AccessToken.Reveal() {
+	if endless(who.Tokens) {
 		return c.askGitHubAgain(ctx, who)
 	}
 	var p *gitHubPerson
-	if who.Tokens.Valid(c.now(), 0) {
+	if who.Tokens.Valid(c.now(), 0) || waits(who.Tokens) {
 		var err error
-		if p, err = c.gitHubPerson(ctx, who.Tokens.AccessToken); err != nil && !gitHubEnded(err) {
+		if p, err = c.gitHubPerson(ctx, who.Subject, who.Tokens.AccessToken); err != nil && !gitHubEnded(err) {
 			return nil, err
 		}
 	}
@@ -139,26 +146,33 @@ func (c *Client) refreshGitHub(ctx context.Context, who *identity.Identity) (*id
 		return nil, err
 	}
 	if p == nil {
-		p, err = c.gitHubPerson(ctx, tokens.AccessToken)
+		p, err = c.gitHubPerson(ctx, who.Subject, tokens.AccessToken)
 	} else {
 		err = c.sameGitHubPerson(ctx, tokens.AccessToken, p)
 	}
-	if err != nil {
-		return nil, notGrouped(err)
+	switch {
+	case err == nil:
+		return p.renewed(c, who, tokens)
+	case refused(err), gitHubEnded(err), lacksRights(err):
+		return nil, ended(err)
 	}
-	return p.renewed(c, who, tokens)
+	c.log.Warn("GitHub cannot be asked about a person after a refresh; what was known counts until the old access token ends", "error", err)
+	claims, err := parseObject(who.Claims.Raw())
+	if err != nil {
+		return nil, fail(Refused, "bad_claims", "the session's claims cannot be read")
+	}
+	known := &gitHubPerson{claims: claims, groups: who.Groups}
+	return known.renewed(c, who, *waiting(&tokens, who.Tokens))
 }
 
 // askGitHubAgain renews the belief in a token that has no end.
 func (c *Client) askGitHubAgain(ctx context.Context, who *identity.Identity) (*identity.Identity, error) {
-	p, err := c.gitHubPerson(ctx, who.Tokens.AccessToken)
+	p, err := c.gitHubPerson(ctx, who.Subject, who.Tokens.AccessToken)
 	switch {
-	case gitHubEnded(err):
-		return nil, final(err)
-	case err != nil && who.Tokens.Valid(c.now(), 0):
-		return nil, err
+	case gitHubEnded(err), lacksRights(err) && !who.Tokens.Valid(c.now(), 0):
+		return nil, ended(err)
 	case err != nil:
-		return nil, notGrouped(err)
+		return nil, err
 	}
 	tokens := *who.Tokens
 	tokens.RefreshToken, tokens.Expiry = secret.String{}, time.Time{}
@@ -188,19 +202,14 @@ func (c *Client) newGitHubTokens(ctx context.Context, old *identity.Tokens) (ide
 	return r.Tokens, nil
 }
 
-// sameGitHubPerson holds a new token against the person that the old one was of a moment ago. If that cannot be asked just
-// now, the tokens are the provider's own words over TLS, and the refresh token of before is spent (REF-3).
+// sameGitHubPerson holds a new token against the person that the old one was of a moment ago.
 func (c *Client) sameGitHubPerson(ctx context.Context, access secret.String, p *gitHubPerson) error {
 	claims, err := c.gitHubUser(ctx, access)
-	var e *Error
-	switch {
-	case errors.As(err, &e) && e.Kind == Unavailable:
-		c.log.Warn("GitHub cannot be asked whose the refreshed token is; who it was before stays", "error", err)
-		return nil
-	case err != nil:
+	if err != nil {
 		return err
-	case claims.text("sub") != p.claims.text("sub"):
-		return fail(Refused, "bad_subject", "the new token is of another person: expected %s, got %s", shown(p.claims.text("sub")), shown(claims.text("sub")))
+	}
+	if was, is := p.claims.text("sub"), claims.text("sub"); was != is {
+		return fail(Refused, "bad_subject", "the new token is of another person: expected %s, got %s", shown(was), shown(is))
 	}
 	return nil
 }
@@ -227,9 +236,19 @@ func (p *gitHubPerson) identity(c *Client, login string, tokens *identity.Tokens
 }
 
 // gitHubPerson asks who a token's person is, for the address if there is a scope for that, and for where they belong.
-func (c *Client) gitHubPerson(ctx context.Context, access secret.String) (*gitHubPerson, error) {
-	ctx, cancel := context.WithTimeout(ctx, groupsDeadline)
-	defer cancel()
+// subject is who it should be ("" = not known yet).
+func (c *Client) gitHubPerson(ctx context.Context, subject string, access secret.String) (p *gitHubPerson, err error) {
+	err = c.lookUps.inTurn(ctx, c.now, subject, func(ctx context.Context) (err error) {
+		p, err = c.askGitHub(ctx, access)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (c *Client) askGitHub(ctx context.Context, access secret.String) (*gitHubPerson, error) {
 	claims, err := c.gitHubUser(ctx, access)
 	if err != nil {
 		return nil, err

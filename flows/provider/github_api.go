@@ -1,34 +1,71 @@
 package provider
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/doorward/doorward/internal/secret"
 )
 
+// gitHubVersion is that of the API that the answers are read by.
+const gitHubVersion = "2022-11-28"
+
 func gitHubHeader(access secret.String) http.Header {
 	h := bearerHeader(access, "application/vnd.github+json")
-	h["X-Github-Api-Version"] = []string{"2022-11-28"}
+	h["X-Github-Api-Version"] = []string{gitHubVersion}
 	return h
 }
 
-// gitHubLimited finds the answers by which GitHub says "too often" with 403, which would else mean "you may not".
+// gitHubPause is how long to wait after a "too often" that does not say how long, as GitHub wants it.
+const gitHubPause = time.Minute
+
+// gitHubLimited finds the answers by which GitHub says "too often". Most are a 403, which would else mean "you may not", and
+// those of its secondary limits are told by their text alone.
 func (c *Client) gitHubLimited(a *answer) *Error {
-	if a.status != http.StatusForbidden || a.header.Get("X-Ratelimit-Remaining") != "0" && a.header.Get("Retry-After") == "" {
+	if a.status != http.StatusForbidden && a.status != http.StatusTooManyRequests {
 		return nil
 	}
-	e := fail(Unavailable, "rate_limited", "GitHub answered 403: too many requests for this person")
+	spent := a.header.Get("X-Ratelimit-Remaining") == "0"
+	if a.status == http.StatusForbidden && !spent && a.header.Get("Retry-After") == "" && !a.says("rate limit") && !a.says("abuse detection") {
+		return nil
+	}
+	e := fail(Unavailable, "rate_limited", "GitHub answered %d: too many requests for this person", a.status)
 	e.RetryAfter = retryAfter(a.header, c.now())
+	if at, err := strconv.ParseInt(a.header.Get("X-Ratelimit-Reset"), 10, 40); err == nil && spent && e.RetryAfter == 0 {
+		e.RetryAfter = min(time.Unix(at, 0).Sub(c.now()), longestPause)
+	}
+	if e.RetryAfter <= 0 {
+		e.RetryAfter = gitHubPause
+	}
 	return e
+}
+
+// says tells whether some words stand in an answer, in whatever case.
+func (a *answer) says(words string) bool { return bytes.Contains(bytes.ToLower(a.body), []byte(words)) }
+
+// gitHubNarrow finds a token with fewer scopes than it takes to list organisations and teams. An Enterprise Server of old does
+// not refuse it, but lists what is public: people would not be in groups that a rule denies. Tokens of GitHub Apps have no scopes.
+func gitHubNarrow(a *answer) *Error {
+	has := strings.FieldsFunc(strings.Join(a.header.Values("X-Oauth-Scopes"), ","), func(r rune) bool { return r == ',' || r == ' ' })
+	enough := func(scope string) bool {
+		return slices.Contains([]string{"read:org", "write:org", "admin:org", "user", "repo"}, scope)
+	}
+	if len(has) == 0 || slices.ContainsFunc(has, enough) {
+		return nil
+	}
+	return fail(Misconfigured, codeGroupsRefused, "the access token has the scopes %s only: %s", shown(strings.Join(has, " ")), gitHubAdvice)
 }
 
 // gitHubUser asks whose a token is, and answers in the words of OpenID Connect. The subject is the numeric id: a login
 // can be changed, and then be taken by somebody else.
 func (c *Client) gitHubUser(ctx context.Context, access secret.String) (object, error) {
-	a, err := c.plain.get(ctx, c.conf.Groups.URL+"/user", gitHubHeader(access))
+	a, err := c.plain.getFrom(ctx, "userinfo_endpoint", c.conf.Groups.URL+"/user", gitHubHeader(access))
 	if err != nil {
 		return nil, err
 	}
@@ -38,9 +75,9 @@ func (c *Client) gitHubUser(ctx context.Context, access secret.String) (object, 
 	if e := a.trouble("GitHub", c.now()); e != nil {
 		return nil, e
 	}
-	switch a.status {
-	case http.StatusOK:
-	case http.StatusUnauthorized, http.StatusForbidden:
+	switch {
+	case a.status == http.StatusOK:
+	case a.status == http.StatusUnauthorized, a.status == http.StatusForbidden && a.says("suspended"): // another 403 is about something else than the person
 		return nil, fail(Misbehaved, "userinfo_refused", "GitHub answered %d to the access token: it was revoked, or the account is suspended", a.status)
 	default:
 		return nil, fail(Misbehaved, "bad_status", "GitHub answered %d when asked whose the access token is; is groups.url its API?", a.status)
@@ -83,7 +120,7 @@ func readGitHubUser(body []byte) (object, error) {
 
 // gitHubEmail asks for the person's primary address. It is an attribute: without the permission there is none.
 func (c *Client) gitHubEmail(ctx context.Context, access secret.String) (string, error) {
-	refused := fail(Misconfigured, "groups_refused", "GitHub does not tell addresses")
+	refused := fail(Misconfigured, codeGroupsRefused, "GitHub does not tell addresses")
 	found, err := c.list(ctx, listing{
 		where: "GitHub", first: c.conf.Groups.URL + "/user/emails?per_page=100", header: gitHubHeader(access),
 		judge: func(a *answer) *Error {
@@ -139,7 +176,13 @@ func (c *Client) gitHubGroups(ctx context.Context, access secret.String) ([]stri
 		{first: "/user/orgs?per_page=100", read: linked(readGitHubOrgs)},
 		{first: "/user/teams?per_page=50", read: linked(readGitHubTeams)}, // each holds its organisation, whole
 	} {
-		l.where, l.first, l.header, l.judge, l.advice = "GitHub", c.conf.Groups.URL+l.first, gitHubHeader(access), c.gitHubLimited, gitHubAdvice
+		l.where, l.first, l.header, l.advice = "GitHub", c.conf.Groups.URL+l.first, gitHubHeader(access), gitHubAdvice
+		l.judge = func(a *answer) *Error {
+			if e := c.gitHubLimited(a); e != nil {
+				return e
+			}
+			return gitHubNarrow(a)
+		}
 		items, err := c.list(ctx, l)
 		if err != nil {
 			return nil, err

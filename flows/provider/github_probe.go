@@ -10,7 +10,7 @@ import (
 func (p *probe) gitHub(ctx context.Context, m *metadata, needs []Needs) []Finding {
 	p.client(ctx, m, needs)
 	api := p.c.conf.Groups.URL
-	switch a, err := p.c.plain.get(ctx, api+"/user", http.Header{"Accept": {"application/vnd.github+json"}}); {
+	switch a, err := p.c.plain.getFrom(ctx, "userinfo_endpoint", api+"/user", http.Header{"Accept": {"application/vnd.github+json"}}); {
 	case err != nil:
 		p.bad("GitHub's API cannot be reached (%s), and without it nobody can sign in", err)
 	case a.status == http.StatusUnauthorized, p.c.gitHubLimited(a) != nil: // nobody has signed in here

@@ -1,7 +1,9 @@
 package provider_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -111,6 +113,12 @@ func TestWhomGitHubDoesNotTellIsNotSignedIn(t *testing.T) {
 		w.Header().Set("Retry-After", "60")
 		answerJSON(403, `{"message":"API rate limit exceeded"}`)(w, q)
 	}
+	narrow := func(scopes string) http.HandlerFunc {
+		return func(w http.ResponseWriter, q *http.Request) {
+			w.Header().Set("X-OAuth-Scopes", scopes)
+			answerJSON(200, `[{"login":"public"}]`)(w, q)
+		}
+	}
 	linkTo := func(target string) http.HandlerFunc {
 		return func(w http.ResponseWriter, q *http.Request) {
 			w.Header().Set("Link", fmt.Sprintf(`<%s>; rel="next", <%s>; rel="last"`, strings.ReplaceAll(target, "HOST", "http://"+q.Host), target))
@@ -134,6 +142,12 @@ func TestWhomGitHubDoesNotTellIsNotSignedIn(t *testing.T) {
 		"a negative id":                 {gitHubUser, answerJSON(200, `{"login":"octocat","id":-1}`), provider.Misbehaved, "bad_response"},
 		"the id twice":                  {gitHubUser, answerJSON(200, `{"login":"octocat","id":1,"id":2}`), provider.Misbehaved, "bad_response"},
 		"P058 an endless answer":        {gitHubUser, endless, provider.Misbehaved, "too_large"},
+		"a second limit":                {gitHubUser, answerJSON(403, `{"message":"You have exceeded a secondary rate limit. Please wait a few minutes."}`), provider.Unavailable, "rate_limited"},
+		"a second limit for teams":      {gitHubTeams, answerJSON(403, `{"message":"You have triggered an abuse detection mechanism."}`), provider.Unavailable, "rate_limited"},
+		"too often without an end":      {gitHubUser, answerJSON(429, `{}`), provider.Unavailable, "rate_limited"},
+		"the account is suspended":      {gitHubUser, answerJSON(403, `{"message":"Sorry. Your account was suspended."}`), provider.Misbehaved, "userinfo_refused"},
+		"a 403 about something else":    {gitHubUser, answerJSON(403, `{"message":"IP not allowed"}`), provider.Misbehaved, "bad_status"},
+		"fewer scopes than asked for":   {gitHubOrgs, narrow("user:email, gist"), provider.Misconfigured, "groups_refused"},
 		"no scope for organisations":    {gitHubOrgs, answerJSON(403, `{"message":"You need at least read:org scope"}`), provider.Misconfigured, "groups_refused"},
 		"no scope for teams":            {gitHubTeams, answerJSON(404, `{"message":"Not Found"}`), provider.Misconfigured, "groups_refused"},
 		"too often for teams":           {gitHubTeams, limited, provider.Unavailable, "rate_limited"},
@@ -219,7 +233,13 @@ func TestATokenOfGitHubWithoutAnEndIsBelievedForAnHour(t *testing.T) {
 	wants(t, err, provider.Unavailable, "server_error") // the old groups stay
 	r.pass(11 * time.Minute)
 	_, err = c.Refresh(t.Context(), next)
-	wants(t, err, provider.Refused, "server_error") // and not for ever
+	wants(t, err, provider.Unavailable, "server_error") // nobody is signed out
+	if !c.Unconfirmed(next) {
+		t.Error("the old groups count for ever")
+	}
+	r.on(gitHubOrgs, answerJSON(403, `{"message":"Must have read:org"}`))
+	_, err = c.Refresh(t.Context(), next)
+	wants(t, err, provider.Refused, "groups_refused") // a new login asks for the scope
 	octocat(r)
 	r.on(gitHubUser, answerJSON(200, `{"login":"octocat","id":7}`)) // P083
 	_, err = c.Refresh(t.Context(), next)
@@ -235,7 +255,7 @@ func TestAnExpiringTokenOfGitHubIsRefreshed(t *testing.T) {
 	fresh := answerJSON(200, `{"access_token":"ghu_2","expires_in":28800,"refresh_token":"ghr_2","refresh_token_expires_in":15897600,"scope":"","token_type":"bearer"}`)
 	c := ofGitHub(r, nil)
 	who := func() *identity.Identity {
-		return &identity.Identity{Issuer: r.url, Subject: "583231", Login: "staff", Claims: identity.NewClaims([]byte("{}")), Tokens: &identity.Tokens{
+		return &identity.Identity{Issuer: r.url, Subject: "583231", Login: "staff", Groups: []string{"github"}, Claims: identity.NewClaims([]byte(`{"sub":"583231"}`)), Tokens: &identity.Tokens{
 			AccessToken: secret.New("ghu_1"), RefreshToken: secret.New("ghr_1"), ReceivedAt: r.now(), Expiry: r.now().Add(8 * time.Hour),
 		}}
 	}
@@ -253,9 +273,21 @@ func TestAnExpiringTokenOfGitHubIsRefreshed(t *testing.T) {
 	}
 	ended := who()
 	r.pass(9 * time.Hour)
-	_, err = c.Refresh(t.Context(), ended)
-	wants(t, err, provider.Refused, "server_error")
+	kept, err := c.Refresh(t.Context(), ended)
+	if err != nil || kept.Tokens.RefreshToken.Reveal() != "ghr_2" || !slices.Equal(kept.Groups, []string{"github"}) || !c.Unconfirmed(kept) {
+		t.Fatalf("%v %v: an outage signs nobody out, loses no tokens and lets nobody in", kept, err)
+	}
+	before = r.count(gitHubToken)
+	_, err = c.Refresh(t.Context(), kept)
+	wants(t, err, provider.Unavailable, "server_error")
+	if r.count(gitHubToken) != before {
+		t.Error("the refresh token was spent in vain")
+	}
 	octocat(r)
+	r.on(gitHubToken, fresh)
+	if back, err := c.Refresh(t.Context(), kept); err != nil || len(back.Groups) != 2 || c.Unconfirmed(back) {
+		t.Fatalf("%v %v", back, err)
+	}
 	r.on(gitHubToken, answerJSON(200, `{"error":"bad_refresh_token","error_description":"The refresh token passed is incorrect or expired."}`))
 	_, err = c.Refresh(t.Context(), ended)
 	wants(t, err, provider.Refused, "invalid_grant")
@@ -305,5 +337,94 @@ func TestAGitHubThatIsProbedSaysWhatIsThere(t *testing.T) {
 	}
 	if bad != 2 {
 		t.Errorf("%d findings, not 2: the client, the API", bad)
+	}
+}
+
+func TestASignOutAtGitHubRevokesTheTokenThatWouldNeverEnd(t *testing.T) {
+	r := newRogue(t)
+	octocat(r)
+	c := ofGitHub(r, nil)
+	who := must(c.Identify(t.Context(), redeemed(t, c), ordinary))
+	const at = "/api/v3/applications/" + clientID + "/token"
+	var body string
+	r.on(at, func(w http.ResponseWriter, q *http.Request) {
+		id, password, _ := q.BasicAuth()
+		raw, _ := io.ReadAll(q.Body)
+		if body = string(raw); q.Method != http.MethodDelete || id != clientID || password == "" || q.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s %s %v", q.Method, id, q.Header)
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	if err := c.Revoke(t.Context(), who.Tokens.RefreshToken, "refresh_token"); err != nil || body != `{"access_token":"gho_16C7e42F292c6912E7710c838347Ae178B4a"}` {
+		t.Errorf("%v %s", err, body)
+	}
+	for _, status := range []int{404, 422} { // it is not known any more
+		r.on(at, answerJSON(status, "{}"))
+		if err := c.Revoke(t.Context(), who.Tokens.RefreshToken, "refresh_token"); err != nil {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+	for status, want := range map[int]provider.Kind{503: provider.Unavailable, 429: provider.Unavailable, 401: provider.Misbehaved, 200: provider.Misbehaved} {
+		r.on(at, answerJSON(status, "{}"))
+		err, e := c.Revoke(t.Context(), who.Tokens.RefreshToken, "refresh_token"), new(provider.Error)
+		if !errors.As(err, &e) || e.Kind != want || strings.Contains(e.Error(), "gho_") {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+	before := r.count(at)
+	if err := c.Revoke(t.Context(), secret.New("ghr_1"), "refresh_token"); err != nil || r.count(at) != before {
+		t.Errorf("a refresh token was sent where none is taken: %v", err)
+	}
+}
+
+func TestTheMarkerOfATokenWithoutAnEndIsNeverSentAsARefreshToken(t *testing.T) {
+	r := newRogue(t)
+	octocat(r)
+	c := ofGitHub(r, nil)
+	who := must(c.Identify(t.Context(), redeemed(t, c), ordinary))
+	for range 3 {
+		r.pass(50 * time.Minute)
+		who = must(c.Refresh(t.Context(), who))
+	}
+	for _, q := range r.seen(gitHubToken) {
+		if q.Form.Has("refresh_token") {
+			t.Errorf("%v", q.Form)
+		}
+	}
+}
+
+func TestGitHubsRetryAfterIsKept(t *testing.T) {
+	r := newRogue(t)
+	octocat(r)
+	c := ofGitHub(r, nil)
+	who := must(c.Identify(t.Context(), redeemed(t, c), ordinary))
+	for name, row := range map[string]struct {
+		header map[string]string
+		want   time.Duration
+	}{
+		"said":           {map[string]string{"Retry-After": "90"}, 90 * time.Second},
+		"by the reset":   {map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": fmt.Sprint(r.now().Add(2 * time.Minute).Unix())}, 2 * time.Minute},
+		"a far reset":    {map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": fmt.Sprint(r.now().Add(time.Hour).Unix())}, 5 * time.Minute},
+		"a reset before": {map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}, time.Minute},
+		"nonsense":       {map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "99999999999999999999"}, time.Minute},
+	} {
+		r.on(gitHubUser, func(w http.ResponseWriter, q *http.Request) {
+			for k, v := range row.header {
+				w.Header().Set(k, v)
+			}
+			answerJSON(403, "{}")(w, q)
+		})
+		_, err := ofGitHub(r, nil).Refresh(t.Context(), who)
+		if e := wants(t, err, provider.Unavailable, "rate_limited"); e.RetryAfter.Round(time.Second) != row.want {
+			t.Errorf("%s: %s", name, e.RetryAfter)
+		}
+	}
+	before := r.count(gitHubUser)
+	for range 3 {
+		_, err := c.Refresh(t.Context(), who)
+		wants(t, err, provider.Unavailable, "rate_limited")
+	}
+	if n := r.count(gitHubUser) - before; n != 1 {
+		t.Errorf("asked %d times within a minute", n)
 	}
 }

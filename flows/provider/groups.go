@@ -13,6 +13,12 @@ import (
 	"github.com/doorward/doorward/internal/secret"
 )
 
+// Codes of errors that more than one place speaks of.
+const (
+	codeGroupsRefused = "groups_refused"
+	codeTooManyGroups = "too_many_groups"
+)
+
 // Where groups come from.
 const (
 	fromClaims = "claims"
@@ -38,11 +44,10 @@ type Groups struct {
 
 // What a look-up may cost (P058, P059).
 const (
-	maxGroups      = 2000        // in an identity
-	maxListed      = 20_000      // read before Keep is applied
-	maxGroupPages  = 100         // answers to one question
-	maxGroupName   = 512         // bytes; a longer one is no group that a rule could name
-	groupsDeadline = callTimeout // for all pages together
+	maxGroups     = 2000   // in an identity
+	maxListed     = 20_000 // read before Keep is applied
+	maxGroupPages = 100    // answers to one question
+	maxGroupName  = 512    // bytes; a longer one is no group that a rule could name
 )
 
 // defaultGroups fills in where groups come from. Entra is asked without being told, because an ID token with an overage
@@ -69,7 +74,7 @@ func (conf *Config) defaultGroups() {
 	case g.From == fromEntra:
 		g.URL = graphOf(conf.Issuer)
 	case g.From == fromGoogle && !g.ServiceAccount.IsZero():
-		g.URL = "https://admin.googleapis.com"
+		g.URL = googleDirectory
 	case g.From == fromGoogle:
 		g.URL = "https://cloudidentity.googleapis.com"
 	}
@@ -128,8 +133,9 @@ func (conf *Config) checkGroups() error {
 // enquiry is what must be asked about a person. Two that are equal have the same answer. The zero enquiry is none: the
 // claims say it all.
 type enquiry struct {
-	from  string
-	email string // google
+	from    string
+	subject string
+	email   string // google
 }
 
 // enquiry reads out of validated claims what has to be asked.
@@ -137,11 +143,11 @@ func (c *Client) enquiry(claims object) enquiry {
 	switch g := c.conf.Groups; g.From {
 	case fromEntra:
 		if g.InsecureNames || overage(claims) {
-			return enquiry{from: fromEntra}
+			return enquiry{from: fromEntra, subject: claims.text("sub")}
 		}
 	case fromGoogle:
 		if email := googleMember(claims, g.Domains); email != "" {
-			return enquiry{from: fromGoogle, email: email}
+			return enquiry{from: fromGoogle, subject: claims.text("sub"), email: email}
 		}
 	}
 	return enquiry{}
@@ -153,34 +159,39 @@ type found struct {
 	groups []string
 }
 
-// look answers an enquiry with a person's own access token. Failures are *Error and never Refused.
+// look answers an enquiry, with a person's own access token or by the service account. Failures are *Error and never Refused.
 func (c *Client) look(ctx context.Context, q enquiry, access secret.String) (*found, error) {
 	if q == (enquiry{}) {
 		return nil, nil
 	}
-	if access.IsZero() {
-		return nil, aboutGroups(fail(Misconfigured, "groups_refused", "the groups have to be looked up, and this login brings no access token to do it with: use authorization_code, or write groups = { from = \"claims\" } to live without them"))
+	if access.IsZero() && c.directory == nil {
+		return nil, aboutGroups(fail(Misconfigured, codeGroupsRefused, "the groups have to be looked up, and this login brings no access token to do it with: use authorization_code, or write groups = { from = \"claims\" } to live without them"))
 	}
-	ctx, cancel := context.WithTimeout(ctx, groupsDeadline)
-	defer cancel()
-	var listed []string
-	var err error
+	var groups []string
+	err := c.lookUps.inTurn(ctx, c.now, q.subject, func(ctx context.Context) (err error) {
+		groups, err = c.ask(ctx, q, access)
+		return err
+	})
+	if err != nil {
+		return nil, aboutGroups(err)
+	}
+	return &found{q, groups}, nil
+}
+
+// ask is look without its turn.
+func (c *Client) ask(ctx context.Context, q enquiry, access secret.String) (listed []string, err error) {
 	switch {
 	case q.from == fromEntra:
 		listed, err = c.entraGroups(ctx, access)
-	case c.conf.Groups.ServiceAccount.IsZero():
+	case c.directory == nil:
 		listed, err = c.googleGroups(ctx, q.email, access)
 	default:
 		listed, err = c.directoryGroups(ctx, q.email)
 	}
 	if err != nil {
-		return nil, aboutGroups(err)
+		return nil, err
 	}
-	groups, err := c.kept(listed)
-	if err != nil {
-		return nil, aboutGroups(err)
-	}
-	return &found{q, groups}, nil
+	return c.kept(listed)
 }
 
 // aboutGroups marks a failure as one of a look-up, so that a page can say what has failed.
@@ -205,7 +216,7 @@ func (c *Client) kept(listed []string) ([]string, error) {
 		groups = append(groups, g)
 	}
 	if len(groups) > maxGroups {
-		return nil, fail(Misconfigured, "too_many_groups", "the person is in %d groups, and at most %d fit into a session: name those that rules speak of by groups = { keep = [...] }", len(groups), maxGroups)
+		return nil, fail(Misconfigured, codeTooManyGroups, "the person is in %d groups, and at most %d fit into a session: name those that rules speak of by groups = { keep = [...] }", len(groups), maxGroups)
 	}
 	return groups, nil
 }
@@ -226,33 +237,6 @@ func (c *Client) grouped(ctx context.Context, who *identity.Identity, claims obj
 	return who, nil
 }
 
-// groupsAhead looks groups up before a refresh spends the refresh token, as long as the old access token can still ask:
-// then a failure costs nothing, the session keeps what it has and tries again a little later. Once the access token has
-// ended there is nothing to keep: the groups are looked up with the new one, and who cannot be judged is signed out (see
-// notGrouped).
-func (c *Client) groupsAhead(ctx context.Context, who *identity.Identity) (*found, error) {
-	if !who.Tokens.Valid(c.now(), 0) {
-		return nil, nil
-	}
-	claims, err := parseObject(who.Claims.Raw())
-	if err != nil {
-		return nil, nil // refreshedClaims says what that means
-	}
-	return c.look(ctx, c.enquiry(claims), who.Tokens.AccessToken)
-}
-
-// notGrouped ends the session of somebody whose groups cannot be had after a refresh: to go on with the old ones would let
-// them stay for ever, to go on with none would open what is denied by group.
-func notGrouped(err error) error {
-	var e *Error
-	if !errors.As(err, &e) || e.Kind == Refused {
-		return err
-	}
-	again := *e
-	again.Kind, again.Detail = Refused, "the groups could not be looked up before the access token ended: "+e.Detail
-	return &again
-}
-
 // refusedGroups makes an *Error of an answer that is no list: advice says what the operator can do about a 401 or 403.
 func (a *answer) refusedGroups(where, advice string, now time.Time) *Error {
 	if e := a.trouble(where, now); e != nil {
@@ -262,7 +246,7 @@ func (a *answer) refusedGroups(where, advice string, now time.Time) *Error {
 	case 200:
 		return nil
 	case 400, 401, 403, 404:
-		return fail(Misconfigured, "groups_refused", "%s answered %d: %s", where, a.status, advice)
+		return fail(Misconfigured, codeGroupsRefused, "%s answered %d: %s", where, a.status, advice)
 	}
 	return fail(Misbehaved, "bad_status", "%s answered %d", where, a.status)
 }

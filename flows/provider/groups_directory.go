@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -21,6 +20,8 @@ import (
 const (
 	directoryScope = "https://www.googleapis.com/auth/admin.directory.group.readonly"
 	googleTokens   = "https://oauth2.googleapis.com/token"
+
+	googleDirectory = "https://admin.googleapis.com"
 )
 
 const directoryAdvice = "the service account must be allowed domain-wide delegation for the scope " + directoryScope +
@@ -31,7 +32,7 @@ type directory struct {
 	account, admin, keyID string
 	key                   *rsa.PrivateKey
 
-	mu    sync.Mutex
+	turn  chan struct{} // whoever fills it may read and change token and until
 	token secret.String
 	until time.Time
 }
@@ -69,7 +70,7 @@ func newDirectory(g Groups) (*directory, error) {
 	if err != nil || !ok {
 		return nil, errors.New("groups.service_account: private_key is no RSA key")
 	}
-	return &directory{account: o.text("client_email"), admin: g.Admin, keyID: o.text("private_key_id"), key: key}, nil
+	return &directory{account: o.text("client_email"), admin: g.Admin, keyID: o.text("private_key_id"), key: key, turn: make(chan struct{}, 1)}, nil
 }
 
 // assertion is what the account proves itself by (RFC 7523 §2.1), with the administrator as its subject.
@@ -95,38 +96,55 @@ func (d *directory) assertion(audience string, now time.Time) (string, error) {
 	return signed.CompactSerialize()
 }
 
-// directoryToken returns the service account's own access token, a new one a minute before the old one ends.
-func (c *Client) directoryToken(ctx context.Context) (secret.String, error) {
+// directoryToken returns the service account's own access token, a new one a minute before the old one ends. One request at
+// a time asks for it: when many people sign in at once, the others find what it got.
+func (c *Client) directoryToken(ctx context.Context) (token secret.String, err error) {
 	d := c.directory
-	d.mu.Lock()
-	token, until := d.token, d.until
-	d.mu.Unlock()
-	if !token.IsZero() && c.now().Before(until) {
-		return token, nil
+	select {
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	case <-ctx.Done():
+		return token, &Error{Kind: Unavailable, Code: "timeout", Detail: "the service account gets no access token in time", Err: ctx.Err()}
 	}
-	at := googleTokens
-	if c.conf.Groups.URL != "https://admin.googleapis.com" { // what stands in for the API stands in for its token endpoint too
-		at = c.conf.Groups.URL + "/token"
+	if !d.token.IsZero() && c.now().Before(d.until) {
+		return d.token, nil
 	}
-	assertion, err := d.assertion(at, c.now())
-	if err != nil {
-		return token, fail(Misconfigured, "groups_refused", "%v", err)
-	}
-	form := url.Values{"grant_type": {GrantJWTBearer}, "assertion": {assertion}}
-	a, err := c.plain.post(ctx, at, http.Header{"Accept": {"application/json"}}, form, callTimeout)
+	r, err := c.newDirectoryToken(ctx)
 	if err != nil {
 		return token, err
+	}
+	d.token, d.until = r.AccessToken, r.Expiry.Add(-time.Minute) // of unknown end: once
+	return d.token, nil
+}
+
+func (c *Client) newDirectoryToken(ctx context.Context) (*Response, error) {
+	at := googleTokens
+	if c.conf.Groups.URL != googleDirectory { // what stands in for the API stands in for its token endpoint too
+		at = c.conf.Groups.URL + "/token"
+	}
+	assertion, err := c.directory.assertion(at, c.now())
+	if err != nil {
+		return nil, fail(Misconfigured, codeGroupsRefused, "%v", err)
+	}
+	form := url.Values{"grant_type": {GrantJWTBearer}, "assertion": {assertion}}
+	a, err := c.plain.postTo(ctx, "look_up_token", at, http.Header{"Accept": {"application/json"}}, form, callTimeout)
+	if err != nil {
+		return nil, err
 	}
 	r, err := parseTokenResponse(a, c.now(), []string{assertion}, nil)
 	if e, ok := err.(*Error); ok && (e.Kind == Refused || e.Kind == Misconfigured) {
-		return token, &Error{Kind: Misconfigured, Code: "groups_refused", Detail: directoryAdvice, Err: e}
-	} else if err != nil {
-		return token, err
+		return nil, &Error{Kind: Misconfigured, Code: codeGroupsRefused, Detail: directoryAdvice, Err: e}
 	}
-	d.mu.Lock()
-	d.token, d.until = r.AccessToken, r.Expiry.Add(-time.Minute) // of unknown end: once
-	d.mu.Unlock()
-	return r.AccessToken, nil
+	return r, err
+}
+
+// forget drops a token that the API refused before its end, so that the next look-up gets another.
+func (d *directory) forget(refused secret.String) {
+	d.turn <- struct{}{}
+	defer func() { <-d.turn }()
+	if d.token.Equal(refused) {
+		d.token = secret.String{}
+	}
 }
 
 // directoryGroups asks the Directory API of the Admin SDK which groups a person is in. They are named by their addresses.
@@ -136,7 +154,14 @@ func (c *Client) directoryGroups(ctx context.Context, email string) ([]string, e
 		return nil, err
 	}
 	query := url.Values{"userKey": {email}, "maxResults": {"200"}}
-	return c.list(ctx, googleListing("the Directory API", c.conf.Groups.URL+"/admin/directory/v1/groups", query, token, directoryAdvice, readDirectoryGroups))
+	l := googleListing("the Directory API", c.conf.Groups.URL+"/admin/directory/v1/groups", query, token, directoryAdvice, readDirectoryGroups)
+	l.judge = func(a *answer) *Error {
+		if a.status == http.StatusUnauthorized {
+			c.directory.forget(token)
+		}
+		return nil
+	}
+	return c.list(ctx, l)
 }
 
 // readDirectoryGroups reads one page of groups.list.

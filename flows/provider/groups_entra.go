@@ -94,7 +94,7 @@ func readGraphPage(body []byte, member string) (page, error) {
 				return page{}, err
 			}
 			if id == "" {
-				return page{}, fail(Misconfigured, "groups_refused", "Microsoft Graph lists groups without their names: %s", entraNamesAdvice)
+				return page{}, fail(Misconfigured, codeGroupsRefused, "Microsoft Graph lists groups without their names: %s", entraNamesAdvice)
 			}
 		}
 		p.items = append(p.items, id)

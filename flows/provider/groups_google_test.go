@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -208,5 +209,40 @@ func TestAServiceAccountListsGroupsInTheNameOfAnAdministrator(t *testing.T) {
 	_, err = c.Identify(t.Context(), response(r.idToken(member("alice@example.com"))), ordinary)
 	if e := wants(t, err, provider.Misconfigured, "groups_refused"); !strings.Contains(e.Detail, "delegation") {
 		t.Error(e.Detail)
+	}
+}
+
+func TestAServiceAccountGetsOneTokenForManyAndAnotherForOneThatIsRefused(t *testing.T) {
+	r := newRogue(t)
+	r.on("/token", answerJSON(200, `{"access_token":"ya29.service","token_type":"Bearer","expires_in":3599}`))
+	r.on(listGroups, answerJSON(200, `{"groups":[{"email":"staff@example.com"}]}`))
+	c := r.client(ofGoogle(r, func(g *provider.Groups) {
+		g.ServiceAccount, g.Admin, g.Domains = serviceAccount(), "admin@example.com", []string{"example.com"}
+	}))
+	in := func() error {
+		_, err := c.Identify(t.Context(), response(r.idToken(member("alice@example.com"))), ordinary)
+		return err
+	}
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if err := in(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := r.count("/token"); n != 1 {
+		t.Errorf("%d tokens for 20 people", n)
+	}
+	r.on(listGroups, answerJSON(401, "{}")) // the key was changed at Google, say
+	wants(t, in(), provider.Misconfigured, "groups_refused")
+	r.on(listGroups, answerJSON(200, `{"groups":[{"email":"staff@example.com"}]}`))
+	if err := in(); err != nil || r.count("/token") != 2 {
+		t.Errorf("%v; the token that was refused is used on, %d were asked for", err, r.count("/token"))
+	}
+	who, err := c.Identify(t.Context(), &provider.Response{Tokens: tokensOf(r.idToken(member("alice@example.com")), "")}, ordinary)
+	if err != nil || len(who.Groups) != 1 {
+		t.Errorf("a service account needs no token of the person's: %v", err)
 	}
 }

@@ -11,6 +11,9 @@ import (
 	"github.com/doorward/doorward/internal/secret"
 )
 
+// endpointLookUp is what metrics and traces call the APIs that are asked about people.
+const endpointLookUp = "look_up"
+
 // listing is one question to an API that answers in pages.
 type listing struct {
 	where  string // for messages
@@ -37,7 +40,7 @@ func bearerHeader(access secret.String, accept string) http.Header {
 func (c *Client) list(ctx context.Context, l listing) (all []string, err error) {
 	next := l.first
 	for range maxGroupPages {
-		a, err := c.plain.get(ctx, next, l.header)
+		a, err := c.plain.getFrom(ctx, endpointLookUp, next, l.header)
 		if err != nil {
 			return nil, err
 		}
@@ -55,7 +58,7 @@ func (c *Client) list(ctx context.Context, l listing) (all []string, err error) 
 		}
 		all = append(all, p.items...)
 		if len(all) > maxListed {
-			return nil, fail(Misconfigured, "too_many_groups", "%s lists more than %d groups", l.where, maxListed)
+			return nil, fail(Misconfigured, codeTooManyGroups, "%s lists more than %d groups", l.where, maxListed)
 		}
 		if p.next == "" {
 			return all, nil

@@ -1,13 +1,17 @@
 package provider_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -289,23 +293,217 @@ func TestALookUpThatFailsAtARefreshSpendsNoRefreshToken(t *testing.T) {
 	}
 }
 
-func TestOldGroupsEndWithTheAccessTokenThatTheyWereLookedUpWith(t *testing.T) {
+// R2: whatever passes by itself ends no session, and no refresh token is lost or spent in vain. What was looked up counts until the
+// old access token ends, and then no longer.
+func TestALookUpThatFailsForAWhileSignsNobodyOut(t *testing.T) {
+	for name, down := range map[string]http.HandlerFunc{
+		"503": answerJSON(503, "{}"), "429": answerJSON(429, "{}"), "a redirect": redirect(302), "nonsense": answerJSON(200, "<"), "an endless answer": endless, "500 as HTML": answerJSON(500, "<html>"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRogue(t)
+			c := r.client(ofEntra(r, nil))
+			who := held(r, "g0")
+			r.pass(6 * time.Minute) // an idle session comes back
+			if !c.Unconfirmed(who) {
+				t.Error("the old groups count on")
+			}
+			asked := func(q *http.Request, token string) {
+				if got := q.Header.Get("Authorization"); got != "Bearer "+token {
+					t.Errorf("asked with %s, not %s", got, token)
+				}
+			}
+			r.on(memberships, func(w http.ResponseWriter, q *http.Request) { asked(q, "access-2"); down(w, q) })
+			r.on("/token", refreshing(r, r.idToken(map[string]any{"hasgroups": true, "nonce": nil})))
+			next, err := c.Refresh(t.Context(), who)
+			if err != nil || next.Tokens.RefreshToken.Reveal() != "refresh-2" || !slices.Equal(next.Groups, []string{"g0"}) || !c.Unconfirmed(next) || next.Tokens.Valid(r.now(), 0) {
+				t.Fatalf("%v %v: the new tokens are to be kept, and nobody is to pass by the old groups", next, err)
+			}
+			r.pass(30 * time.Second)
+			before := r.count("/token")
+			if _, err := c.Refresh(t.Context(), next); err == nil || errors.Is(err, context.Canceled) || r.count("/token") != before {
+				t.Fatalf("%v; %d refresh tokens spent while nothing can be looked up", err, r.count("/token")-before)
+			} else if e := new(provider.Error); !errors.As(err, &e) || e.Kind == provider.Refused {
+				t.Fatalf("signed out: %v", err)
+			}
+			r.pass(10 * time.Minute)
+			r.on(memberships, answerJSON(200, graphGroups(5, 6, "")))
+			r.on("/token", refreshing(r, r.idToken(map[string]any{"hasgroups": true, "nonce": nil})))
+			last, err := c.Refresh(t.Context(), next)
+			if err != nil || !slices.Equal(last.Groups, []string{"g5"}) || c.Unconfirmed(last) || last.Tokens.Expiry.Sub(r.now()) != 5*time.Minute {
+				t.Fatalf("%v %v", last, err)
+			}
+		})
+	}
+}
+
+func TestATokenThatWaitsAndEndsIsReplaced(t *testing.T) {
 	r := newRogue(t)
+	c := r.client(ofEntra(r, nil))
 	who := held(r, "g0")
 	r.pass(6 * time.Minute)
-	r.on(memberships, func(w http.ResponseWriter, q *http.Request) {
-		if q.Header.Get("Authorization") != "Bearer access-2" {
-			t.Errorf("asked with %s", q.Header.Get("Authorization"))
-		}
-		answerJSON(503, "{}")(w, q)
-	})
+	r.on(memberships, answerJSON(503, ""))
 	r.on("/token", refreshing(r, r.idToken(map[string]any{"hasgroups": true, "nonce": nil})))
-	_, err := r.client(ofEntra(r, nil)).Refresh(t.Context(), who)
-	wants(t, err, provider.Refused, "server_error")
-	r.on(memberships, answerJSON(200, graphGroups(5, 6, "")))
-	if next, err := r.client(ofEntra(r, nil)).Refresh(t.Context(), who); err != nil || !slices.Equal(next.Groups, []string{"g5"}) {
-		t.Errorf("%v %v", next, err)
+	next := must(c.Refresh(t.Context(), who))
+	r.pass(2 * time.Hour)
+	r.on("/token", answerJSON(200, `{"access_token":"access-3","refresh_token":"refresh-3","token_type":"Bearer","expires_in":300,"id_token":"`+r.idToken(map[string]any{"hasgroups": true, "nonce": nil})+`"}`))
+	r.on(memberships, func(w http.ResponseWriter, q *http.Request) {
+		if q.Header.Get("Authorization") != "Bearer access-3" {
+			answerJSON(401, "{}")(w, q)
+			return
+		}
+		answerJSON(200, graphGroups(5, 6, ""))(w, q)
+	})
+	last, err := c.Refresh(t.Context(), next)
+	if err != nil || !slices.Equal(last.Groups, []string{"g5"}) {
+		t.Fatalf("%v %v", last, err)
 	}
+}
+
+func TestGroupsThatMustBeLookedUpForTheFirstTimeAtARefreshLeaveTheOldOnesTheirTime(t *testing.T) {
+	r := newRogue(t)
+	c := r.client(ofEntra(r, nil))
+	who := held(r, "g0")
+	who.Claims = identity.NewClaims(must(json.Marshal(r.claims(map[string]any{"groups": []string{"g0"}}))))
+	r.on(memberships, answerJSON(503, ""))
+	r.on("/token", answerJSON(200, `{"access_token":"access-2","refresh_token":"refresh-2","token_type":"Bearer","expires_in":3600,"id_token":"`+r.idToken(map[string]any{"hasgroups": true, "nonce": nil})+`"}`))
+	next, err := c.Refresh(t.Context(), who)
+	if err != nil || !slices.Equal(next.Groups, []string{"g0"}) || !next.Tokens.Expiry.Equal(who.Tokens.Expiry) || c.Unconfirmed(next) || next.Tokens.RefreshToken.Reveal() != "refresh-2" {
+		t.Fatalf("%v %v", next, err)
+	}
+	r.pass(5 * time.Minute)
+	if !c.Unconfirmed(next) {
+		t.Error("the old groups count longer than the old access token")
+	}
+}
+
+func TestANewTokenThatMayNotAskEndsTheSession(t *testing.T) {
+	for _, status := range []int{400, 401, 403, 404} {
+		r := newRogue(t)
+		who := held(r, "g0")
+		r.pass(6 * time.Minute)
+		r.on(memberships, answerJSON(status, "{}"))
+		r.on("/token", refreshing(r, r.idToken(map[string]any{"hasgroups": true, "nonce": nil})))
+		next, err := r.client(ofEntra(r, nil)).Refresh(t.Context(), who)
+		if next != nil {
+			t.Error("an identity came with the error")
+		}
+		wants(t, err, provider.Refused, "groups_refused")
+	}
+}
+
+func TestOnlyWhatIsLookedUpCanBeUnconfirmed(t *testing.T) {
+	r := newRogue(t)
+	r.pass(time.Hour)
+	plain := r.client()
+	c := r.client(ofEntra(r, nil))
+	who := func(claims map[string]any, change func(*identity.Tokens)) *identity.Identity {
+		i := held(r, "g0")
+		i.Claims, i.Tokens.Expiry = identity.NewClaims(must(json.Marshal(r.claims(claims)))), r.now().Add(-time.Second)
+		if change != nil {
+			change(i.Tokens)
+		}
+		return i
+	}
+	over := map[string]any{"hasgroups": true}
+	if plain.LooksUp() || !c.LooksUp() || plain.Unconfirmed(who(over, nil)) {
+		t.Error("who looks nothing up does not wait for it")
+	}
+	if !c.Unconfirmed(who(over, nil)) {
+		t.Error("the token has ended")
+	}
+	if c.Unconfirmed(who(nil, nil)) {
+		t.Error("the groups stand in the token")
+	}
+	if c.Unconfirmed(who(over, func(t *identity.Tokens) { t.Expiry = r.now().Add(time.Second) })) {
+		t.Error("the token has not ended")
+	}
+	if c.Unconfirmed(who(over, func(t *identity.Tokens) { t.RefreshToken = secret.String{} })) {
+		t.Error("nothing will ever bring others")
+	}
+	bare := who(over, nil)
+	bare.Tokens = nil
+	if c.Unconfirmed(bare) {
+		t.Error("it has no tokens")
+	}
+}
+
+func TestRetryAfterIsHonouredForEachPersonAlone(t *testing.T) {
+	r := newRogue(t)
+	c := r.client(ofEntra(r, nil))
+	busy := func(w http.ResponseWriter, q *http.Request) {
+		w.Header().Set("Retry-After", "60")
+		answerJSON(429, "{}")(w, q)
+	}
+	r.on(memberships, busy)
+	in := func(sub string) error {
+		_, err := c.Identify(t.Context(), response(r.idToken(map[string]any{"sub": sub, "hasgroups": true})), ordinary)
+		return err
+	}
+	wants(t, in("alice"), provider.Unavailable, "rate_limited")
+	r.pass(59 * time.Second)
+	r.on(memberships, answerJSON(200, graphGroups(1, 2, "")))
+	if e := wants(t, in("alice"), provider.Unavailable, "rate_limited"); e.RetryAfter != time.Second || r.count(memberships) != 1 {
+		t.Errorf("asked %d times; again in %s", r.count(memberships), e.RetryAfter)
+	}
+	if err := in("bob"); err != nil {
+		t.Errorf("bob pays for alice: %v", err)
+	}
+	r.pass(time.Second)
+	if err := in("alice"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLookUpsOfManyPeopleAreNotMadeAllAtOnce(t *testing.T) {
+	r := newRogue(t)
+	c := r.client(ofEntra(r, nil))
+	var now, most atomic.Int32
+	r.on(memberships, func(w http.ResponseWriter, q *http.Request) {
+		n := now.Add(1)
+		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+		}
+		runtime.Gosched()
+		answerJSON(200, graphGroups(1, 2, ""))(w, q)
+		now.Add(-1)
+	})
+	var all sync.WaitGroup
+	for i := range 200 {
+		token := r.idToken(map[string]any{"sub": fmt.Sprint("p", i), "hasgroups": true})
+		all.Go(func() {
+			if _, err := c.Identify(t.Context(), response(token), ordinary); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if most.Load() > 32 {
+		t.Errorf("%d at once", most.Load())
+	}
+}
+
+func TestWhoWaitsTooLongForATurnIsToldSo(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rogue) {
+		r.on(memberships, func(w http.ResponseWriter, q *http.Request) {
+			<-q.Context().Done()
+		})
+		c := r.client(ofEntra(r, nil))
+		var all sync.WaitGroup
+		begun := time.Now()
+		for i := range 40 {
+			token := r.idToken(map[string]any{"sub": fmt.Sprint("p", i), "hasgroups": true})
+			all.Go(func() {
+				_, err := c.Identify(t.Context(), response(token), ordinary)
+				wants(t, err, provider.Unavailable, "timeout")
+			})
+		}
+		all.Wait()
+		if took := time.Since(begun); took > 11*time.Second {
+			t.Errorf("it took %s", took)
+		}
+		if n := r.count(memberships); n != 32 {
+			t.Errorf("%d asked at once", n)
+		}
+	})
 }
 
 func TestWhereGroupsComeFromIsChecked(t *testing.T) {

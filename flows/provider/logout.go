@@ -15,6 +15,9 @@ func (c *Client) Revoke(ctx context.Context, token secret.String, hint string) e
 	if token.IsZero() {
 		return nil
 	}
+	if c.isGitHub() {
+		return c.revokeGitHub(ctx, token)
+	}
 	m, err := c.metadata(ctx)
 	if err != nil {
 		return err

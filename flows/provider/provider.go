@@ -78,6 +78,7 @@ type Client struct {
 	fixed     *metadata            // without discovery
 	keyring   *keyring
 	directory *directory // the service account that lists groups; nil = there is none
+	lookUps   *lookUps
 
 	store store.Store
 	ring  *seal.Ring
@@ -106,7 +107,7 @@ func New(conf Config, deps Deps) (*Client, error) {
 	if c.plain = c.back; parts.certificate != nil {
 		c.plain = newBackchannel(parts.roots, nil, deps.Dial, u.Hostname(), c.now, saw)
 	}
-	c.keyring = &keyring{document: c.newKeys}
+	c.keyring, c.lookUps = &keyring{document: c.newKeys}, newLookUps()
 	if !conf.Groups.ServiceAccount.IsZero() {
 		if c.directory, err = newDirectory(conf.Groups); err != nil {
 			return nil, err

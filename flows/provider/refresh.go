@@ -21,7 +21,9 @@ import (
 // Refused, so that nobody is signed out for it.
 //
 // Where groups are looked up, whatever goes wrong with it before the access token has ended is an error of another kind
-// than Refused, and the refresh token is not spent: the session keeps what it has. After that the session ends, with Refused.
+// than Refused, and the refresh token is not spent: the session keeps what it has. After that the new tokens are the result,
+// and what was looked up is [Client.Unconfirmed] until it can be had. Only if the API says no to the new access token, too,
+// the session ends.
 //
 // Refresh calls the token endpoint once. Calling it twice with one refresh token is for the
 // caller to prevent.
@@ -66,10 +68,7 @@ func (c *Client) Refresh(ctx context.Context, who *identity.Identity) (*identity
 	if tokens.Scope == "" {
 		next.Scopes = who.Scopes
 	}
-	if next, err = c.grouped(ctx, next, claims, tokens.AccessToken, ahead); err != nil {
-		return nil, notGrouped(err)
-	}
-	return next, nil
+	return c.regrouped(ctx, next, who, claims, ahead)
 }
 
 // refreshError keeps Refused for the answers that end a session. A refusal for another

@@ -47,3 +47,9 @@ func (b *backchannel) postTo(ctx context.Context, endpoint, target string, heade
 	ctx, done := b.saw.calling(ctx, endpoint, form.Get("grant_type"))
 	return done(b.do(ctx, http.MethodPost, target, header, form.Encode(), timeout))
 }
+
+// delete asks such an endpoint to forget something.
+func (b *backchannel) delete(ctx context.Context, endpoint, target string, header http.Header, body string) (*answer, error) {
+	ctx, done := b.saw.calling(ctx, endpoint, "")
+	return done(b.do(ctx, http.MethodDelete, target, header, body, callTimeout))
+}

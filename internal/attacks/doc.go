@@ -3,8 +3,10 @@
 // subtests, holds the attack's number: TestP154…, or t.Run("P154 …").
 //
 // An attack on something that Doorward does not have yet is a test, too: one whose name begins with TestAbsent shows that
-// it is not there (404, 405, or an unknown key). The package ships nothing; start reading at table_test.go, and make the
-// table anew with
+// it is not there (404, 405, or an unknown key). By which versions of HTTP a row is tried is read off what its tests call,
+// and what clients send must be tried by both (versions_test.go).
+//
+// The package ships nothing; start reading at table_test.go, and make the table anew with
 //
 //	go test ./internal/attacks -update
 package attacks

@@ -55,6 +55,7 @@ func (c *composer) readRouteLogins(t table) []string {
 // checkAccess looks for rules about who may pass that cannot be meant.
 func (c *composer) checkAccess(t table, rt *proxy.Route) {
 	t.checkPolicy(rt)
+	c.checkDecision(t, rt)
 	if rt.Public {
 		for _, key := range []string{"login", "keep_fragment", "keep_post", "unauthenticated", "accept", "approve", "require", "dry_run"} {
 			if t.given(key) {
@@ -82,6 +83,20 @@ func (c *composer) checkAccess(t table, rt *proxy.Route) {
 			t.wrong("allow", "%s, and everybody can have an account at %s: say who may pass, as in allow = [{ domains = [\"example.com\"] }]", what, u.Hostname())
 			return
 		}
+	}
+}
+
+// checkDecision refuses whom nobody asks by intention: ourselves, above all, who would have to ask again.
+func (c *composer) checkDecision(t table, rt *proxy.Route) {
+	if rt.Hook == nil {
+		return
+	}
+	u, err := url.Parse(rt.Hook.URL)
+	if err != nil || u.Hostname() == "" {
+		return // the hook's own constructor says what is wrong
+	}
+	if err := c.checkUpstream(u); err != nil {
+		t.table("decision").wrong("url", "%s", err)
 	}
 }
 

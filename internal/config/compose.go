@@ -50,8 +50,8 @@ func (c *Config) Tokens() personal.Config { return c.tokens }
 
 // Caller is how the callers of a route prove who they are, beyond sessions.
 func (c *Config) Caller(route string) Caller {
-	for i, rt := range c.routes {
-		if rt.Name == route {
+	for i := range c.routes { // a Route is large
+		if c.routes[i].Name == route {
 			return c.callers[i]
 		}
 	}
@@ -150,6 +150,8 @@ func (c *composer) checkRoutes() {
 		c.root.table("listen").foreign(err)
 		return
 	}
+	common := c.c.Proxy()
+	common.OwnPaths = nil
 	try := func(rt proxy.Route) error {
 		if len(rt.Upstreams) == 0 && rt.Answer == nil {
 			rt.Upstreams = []*url.URL{{Scheme: "http", Host: "upstream.invalid"}}
@@ -162,8 +164,8 @@ func (c *composer) checkRoutes() {
 			sources[cc.Name] = nobody{}
 		}
 		sources[rt.Headers.Assertion] = nobody{}
-		pc := c.c.Proxy()
-		pc.Routes, pc.OwnPaths = []proxy.Route{rt}, nil
+		pc := common
+		pc.Routes = []proxy.Route{rt}
 		_, err := proxy.New(pc, proxy.Deps{
 			Origins: origins, Session: nobody{}, Tokens: nobody{}, Starters: map[string]proxy.Starter{rt.Name: nobody{}},
 			Basic: map[string]proxy.Authenticator{rt.Name: nobody{}}, Approvers: map[string]proxy.Approver{rt.Name: nobody{}},

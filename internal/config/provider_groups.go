@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 
@@ -68,6 +69,9 @@ func (c *composer) isGitHub(name string) bool {
 // checkGitHub finds keys that are about what GitHub does not have.
 func (t table) checkGitHub(conf provider.Config) {
 	if conf.Profile != profileGitHub {
+		if u, err := url.Parse(conf.Issuer); err == nil && strings.EqualFold(u.Hostname(), "github.com") {
+			t.wrong("issuer", "%q: for GitHub it is \"https://github.com\", to the letter, with profile = \"github\"; it does not speak OpenID Connect", conf.Issuer)
+		}
 		return
 	}
 	for _, key := range []string{
@@ -104,6 +108,12 @@ func (t table) warnOfGroups(conf provider.Config) {
 	}
 	if conf.Groups.From == "entra" && conf.Groups.URL == "" && !strings.Contains(conf.Issuer, "microsoftonline") && !strings.Contains(conf.Issuer, "windows.net") && !strings.Contains(conf.Issuer, "ciamlogin.com") {
 		g.l.warn("%s: the issuer is none of Entra's, so that Microsoft Graph will hardly take its access tokens", join(g.path, "from"))
+	}
+	switch offline := slices.Contains(conf.Scopes, "offline_access"); {
+	case conf.Groups.From == "entra" && !offline:
+		g.l.warn("%s: without offline_access among scopes there is no refresh: groups stay as they were at the login for as long as the session lasts", join(g.path, "from"))
+	case conf.Groups.From == "google" && conf.AuthorizationParams.Get("access_type") != "offline":
+		g.l.warn("%s: without authorization_params = { access_type = \"offline\", prompt = \"consent\" } there is no refresh: groups stay as they were at the login for as long as the session lasts", join(g.path, "from"))
 	}
 	const scope = "https://www.googleapis.com/auth/cloud-identity.groups"
 	if conf.Groups.From == "google" && conf.Groups.ServiceAccount.IsZero() && !slices.ContainsFunc(conf.Scopes, func(s string) bool { return strings.HasPrefix(s, scope) }) {

@@ -86,6 +86,9 @@ func TestWhatLookedUpGroupsCannotBeIsToldWhereItIs(t *testing.T) {
 		"GitHub and userinfo":        {github(`userinfo = "always"`), `"always"`, "it has no effect"},
 		"GitHub and introspection":   {github(`access_tokens = "jwt"`), `"jwt"`, "it has no effect"},
 		"GitHub without a secret":    {strings.Replace(hub, "client_secret = \"a-secret-that-nobody-knows\"\n", "", 1), "[provider.hub]", "client_secret: missing"},
+		"GitHub by another spelling": {strings.Replace(hub, `"https://github.com"`, `"https://github.com/"`, 1), `"https://github.com/"`, "to the letter"},
+		"GitHub by its metadata":     {strings.Replace(hub, `"https://github.com"`, `"https://github.com/login/oauth"`, 1), `"https://github.com/login/oauth"`, "to the letter"},
+		"GitHub as OpenID provider":  {github(`profile = "generic"`), `"https://github.com"`, "does not speak OpenID"},
 		"GitHub and Entra":           {github(`groups = { from = "entra" }`), `"entra"`, "cannot be asked"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -106,7 +109,14 @@ func TestNamesOfGroupsAreWarnedOf(t *testing.T) {
 	if c := (given{toml: entra}).mustLoad(t); !hasWarning(c, "insecure_names", "ids") {
 		t.Errorf("%q", c.Warnings())
 	}
-	if c := (given{toml: with(`groups = { from = "entra" }`, "")}).mustLoad(t); !hasWarning(c, "none of Entra's") {
+	if c := (given{toml: with(`groups = { from = "entra" }`, "")}).mustLoad(t); !hasWarning(c, "none of Entra's") || !hasWarning(c, "offline_access", "stay as they were") {
+		t.Errorf("%q", c.Warnings())
+	}
+	if c := (given{toml: google}).mustLoad(t); !hasWarning(c, "access_type", "stay as they were") {
+		t.Errorf("%q", c.Warnings())
+	}
+	offline := strings.Replace(google, "groups = {", "authorization_params = { access_type = \"offline\" }\ngroups = {", 1)
+	if c := (given{toml: offline}).mustLoad(t); hasWarning(c, "stay as they were") {
 		t.Errorf("%q", c.Warnings())
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -25,12 +26,25 @@ func corsKeys() *spec {
 // readBrowser reads what a route has for browsers: what becomes of requests of nobody, and which other pages may read its answers.
 func (t table) readBrowser(rt *proxy.Route) {
 	rt.KeepPost, rt.Unauthenticated, rt.CORS = t.keepPost(), t.textOr("unauthenticated", "auto"), t.cors()
+	t.warnOfPreflights(rt)
 	if rt.Unauthenticated != "401" || rt.Public {
 		return
 	}
 	for _, key := range []string{"keep_post", "keep_fragment"} {
 		if t.given(key) {
 			t.l.warn("%s: %s has no effect with unauthenticated = \"401\": no request begins a login", t.path, key)
+		}
+	}
+}
+
+// warnOfPreflights says that no preflight finds a route whose match wants a header: a browser sends none of a script's with it.
+func (t table) warnOfPreflights(rt *proxy.Route) {
+	if rt.CORS == nil {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(rt.Match.Headers)) {
+		if !strings.EqualFold(name, "Origin") {
+			t.l.warn("%s: cors: no preflight leads to this route, because browsers send no %s with one, which match asks for; tell the routes apart by path, host or query", t.path, name)
 		}
 	}
 }

@@ -64,6 +64,15 @@ func TestKeysForBrowsersThatHaveNoEffectAreWarnedOf(t *testing.T) {
 			t.Errorf("%s: %q", key, c.Warnings())
 		}
 	}
+	const cors, match = "cors = { origins = [\"https://a.example\"] }\n", "match = { headers = { X-Version = [\"2\"] } }\n"
+	if c := (given{toml: minimal + cors + match}).mustLoad(t); !hasWarning(c, "route.app", "X-Version", "no preflight") {
+		t.Errorf("%q", c.Warnings())
+	}
+	for _, fine := range []string{cors, match, cors + "match = { headers = { Origin = [\"https://a.example\"] }, query = { v = [\"2\"] } }\n"} {
+		if c := (given{toml: minimal + fine}).mustLoad(t); hasWarning(c, "no preflight") {
+			t.Errorf("%s: %q", fine, c.Warnings())
+		}
+	}
 	c := given{toml: minimal + "unauthenticated = \"401\"\nkeep_fragment = true\n"}.mustLoad(t)
 	if !hasWarning(c, "route.app", "keep_fragment", "no effect") {
 		t.Errorf("%q", c.Warnings())

@@ -72,7 +72,7 @@ func (t table) readTraces() (c telemetry.TraceConfig) {
 	}
 	c.Service, c.Sampler = get("OTEL_SERVICE_NAME"), strings.ToLower(get("OTEL_TRACES_SAMPLER"))
 	t.variable("OTEL_EXPORTER_OTLP_HEADERS", func() (err error) {
-		c.Headers, err = pairs(either(get, "HEADERS"))
+		c.Headers, err = headers(either(get, "HEADERS"))
 		return err
 	})
 	t.variable("OTEL_RESOURCE_ATTRIBUTES", func() (err error) {
@@ -82,8 +82,11 @@ func (t table) readTraces() (c telemetry.TraceConfig) {
 	if c.Service == "" {
 		c.Service = c.Resource["service.name"]
 	}
-	t.variable("OTEL_TRACES_SAMPLER_ARG", func() (err error) {
-		c.Ratio, err = telemetry.ParseRatio(get("OTEL_TRACES_SAMPLER_ARG"))
+	t.variable("OTEL_TRACES_SAMPLER_ARG", func() error {
+		ratio, err := telemetry.ParseRatio(get("OTEL_TRACES_SAMPLER_ARG"))
+		if c.Ratio = ratio; err != nil {
+			c.Ratio = 1
+		}
 		return err
 	})
 	t.variable("OTEL_TRACES_SAMPLER", func() error {
@@ -95,10 +98,12 @@ func (t table) readTraces() (c telemetry.TraceConfig) {
 	})
 	t.variable("OTEL_EXPORTER_OTLP_TIMEOUT", func() error {
 		v := either(get, "TIMEOUT")
-		ms, err := strconv.ParseUint(v, 10, 22)
-		c.Timeout = time.Duration(ms) * time.Millisecond
 		if v == "" {
 			return nil
+		}
+		ms, err := strconv.ParseUint(v, 10, 22) // 70 minutes
+		if err == nil {
+			c.Timeout = time.Duration(ms) * time.Millisecond
 		}
 		return err
 	})
@@ -145,6 +150,20 @@ func either(get func(string) string, name string) string {
 		return v
 	}
 	return get("OTEL_EXPORTER_OTLP_" + name)
+}
+
+// headers reads pairs whose names are those of headers. One that is none must not come to the log as an error of the first
+// request: where "=" is missing or a later one, it holds what should have been the value.
+func headers(s string) (map[string]string, error) {
+	all, err := pairs(s)
+	for name := range all {
+		if strings.ContainsFunc(name, func(r rune) bool {
+			return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+		}) {
+			return nil, strconv.ErrSyntax
+		}
+	}
+	return all, err
 }
 
 // pairs reads "a=1,b=2", percent-encoded as W3C Baggage has it.

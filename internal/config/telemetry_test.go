@@ -84,19 +84,25 @@ func TestTheVariablesOfOpenTelemetryAreHonoured(t *testing.T) {
 func TestAVariableThatCannotBeReadWarnsAndStopsNobody(t *testing.T) {
 	otlp := minimal + "[telemetry]\notlp = \"http://127.0.0.1:4318\"\n"
 	for env, says := range map[string]string{
-		"OTEL_EXPORTER_OTLP_HEADERS=secret-without-a-name": "OTEL_EXPORTER_OTLP_HEADERS",
-		"OTEL_EXPORTER_OTLP_HEADERS=a=%0d%0aX: 1":          "OTEL_EXPORTER_OTLP_HEADERS",
-		"OTEL_TRACES_SAMPLER=often":                        "OTEL_TRACES_SAMPLER",
-		"OTEL_TRACES_SAMPLER_ARG=2":                        "OTEL_TRACES_SAMPLER_ARG",
-		"OTEL_EXPORTER_OTLP_TIMEOUT=1s":                    "OTEL_EXPORTER_OTLP_TIMEOUT",
-		"OTEL_EXPORTER_OTLP_CERTIFICATE=/nowhere.pem":      "OTEL_EXPORTER_OTLP_CERTIFICATE",
+		"OTEL_EXPORTER_OTLP_HEADERS=secret-without-a-name":                        "OTEL_EXPORTER_OTLP_HEADERS",
+		"OTEL_EXPORTER_OTLP_HEADERS=a=%0d%0aX: 1":                                 "OTEL_EXPORTER_OTLP_HEADERS",
+		"OTEL_EXPORTER_OTLP_HEADERS=Authorization: Bearer secret-without-a-name=": "OTEL_EXPORTER_OTLP_HEADERS",
+		"OTEL_EXPORTER_OTLP_HEADERS=a\u00e9=secret-without":                       "OTEL_EXPORTER_OTLP_HEADERS",
+		"OTEL_EXPORTER_OTLP_TIMEOUT=99999999999":                                  "OTEL_EXPORTER_OTLP_TIMEOUT",
+		"OTEL_TRACES_SAMPLER=often":                                               "OTEL_TRACES_SAMPLER",
+		"OTEL_TRACES_SAMPLER_ARG=2":                                               "OTEL_TRACES_SAMPLER_ARG",
+		"OTEL_EXPORTER_OTLP_TIMEOUT=1s":                                           "OTEL_EXPORTER_OTLP_TIMEOUT",
+		"OTEL_EXPORTER_OTLP_CERTIFICATE=/nowhere.pem":                             "OTEL_EXPORTER_OTLP_CERTIFICATE",
 	} {
 		c := given{toml: otlp, env: []string{env}}.mustLoad(t)
 		w := strings.Join(c.Warnings(), "\n")
 		if !strings.HasPrefix(w, says+": ") || strings.Contains(w, "secret-without") || c.Trace.URL == "" {
 			t.Errorf("%s: %q", env, w)
 		}
-		if _, err := telemetry.NewTracer(c.Trace, "", nil); err != nil {
+		if c.Trace.Ratio != 1 || c.Trace.Timeout != 0 || len(c.Trace.Headers) != 0 || c.Trace.Sampler != "" || c.Trace.CA != nil {
+			t.Errorf("%s counts, though nobody can read it: %+v", env, c.Trace)
+		}
+		if _, err := telemetry.NewTracer(c.Trace, "", nil, nil); err != nil {
 			t.Errorf("%s: %v", env, err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/doorward/doorward/internal/identity"
@@ -78,7 +79,11 @@ type Audit struct {
 	privacy string
 	key     []byte
 	queue   *auditQueue
-	denials flood
+
+	denials, failures flood // of nobody in particular: anybody can cause them
+
+	next atomic.Pointer[Audit] // gets the events instead; nil = none does
+	off  bool                  // stands for the audit log of a configuration without one
 }
 
 // NewAudit validates and opens nothing; see Open. key makes the hashes of privacy "hash": 32 bytes
@@ -112,7 +117,7 @@ func (a *Audit) Open(out io.Writer) error {
 		a.queue.start(&auditStream{out})
 		return nil
 	}
-	f, err := openAuditFile(a.to)
+	f, err := openAuditFile(a.to, a.queue.log)
 	if err != nil {
 		return fmt.Errorf("telemetry.audit.to: %w", err)
 	}
@@ -120,26 +125,69 @@ func (a *Audit) Open(out io.Writer) error {
 	return nil
 }
 
+// handOver gives all further events to the audit log of the configuration that has taken over: what began under this one
+// may last for hours. It is that log's privacy that they get.
+func (a *Audit) handOver(to *Audit) {
+	if a == nil {
+		return
+	}
+	if to == nil {
+		to = &Audit{off: true}
+	}
+	a.next.Store(to)
+}
+
 // Close writes what waits, for two seconds at most, and closes the file. Events that come later are
 // lost, and told.
 func (a *Audit) Close() {
-	if a != nil {
-		a.queue.close()
+	if a == nil {
+		return
 	}
+	now := time.Now()
+	a.tellFlood(EventDeny, a.denials.rest(), now)
+	a.tellFlood(EventLogin, a.failures.rest(), now)
+	a.queue.close()
 }
 
-// write writes an event. Denials of nobody in particular are bounded: anybody can cause them.
 func (a *Audit) write(e *Event, s *scene, now time.Time) {
-	if e.Name == EventDeny && e.Who == nil {
-		pass, missed := a.denials.admit(now)
-		if missed > 0 {
-			a.queue.add(a.line(&Event{Name: EventDeny, Outcome: Denied, Reason: "further denials of callers whom nobody knows, within one second", Count: missed}, &scene{}, now))
-		}
+	for next := a.next.Load(); next != nil; next = a.next.Load() {
+		a = next
+	}
+	if a.off {
+		return
+	}
+	if f := a.floodOf(e); f != nil {
+		pass, missed := f.admit(now)
+		a.tellFlood(e.Name, missed, now)
 		if !pass {
 			return
 		}
 	}
 	a.queue.add(a.line(e, s, now))
+}
+
+// floodOf bounds what anybody can cause, as often as they like; nil = nothing does.
+func (a *Audit) floodOf(e *Event) *flood {
+	switch {
+	case e.Who != nil || e.Outcome == OK:
+		return nil
+	case e.Name == EventDeny:
+		return &a.denials
+	case e.Name == EventLogin:
+		return &a.failures
+	}
+	return nil
+}
+
+func (a *Audit) tellFlood(name string, missed int, now time.Time) {
+	if missed == 0 {
+		return
+	}
+	e := Event{Name: name, Outcome: Denied, Reason: "further ones of callers whom nobody knows, within one second", Count: missed}
+	if name == EventLogin {
+		e.Outcome = Failed
+	}
+	a.queue.add(a.line(&e, &scene{}, now))
 }
 
 // line makes the line of an event. Its keys are the contract of docs/audit.md.

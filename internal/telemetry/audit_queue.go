@@ -22,6 +22,7 @@ type auditQueue struct {
 	log     *slog.Logger
 
 	jammed atomic.Bool // the writer does not get on: nobody waits for room again
+	late   atomic.Bool // an event came after the end: said once
 	lost   atomic.Int64
 
 	mu      sync.RWMutex // lines is closed under it
@@ -40,6 +41,9 @@ func (q *auditQueue) add(line []byte) {
 	q.mu.RLock()
 	defer q.mu.RUnlock()
 	if q.closed {
+		if !q.late.Swap(true) {
+			q.log.Error("audit events came after the end of their log: they are lost")
+		}
 		q.lose()
 		return
 	}
@@ -103,6 +107,9 @@ func (q *auditQueue) run(to auditWriter) {
 			q.log.Error("audit events were lost at the end", "error", "the audit log could not be written")
 			return
 		}
+	}
+	if n := q.lost.Swap(0); n > 0 { // after the last line
+		q.push(to, lostLine(n, time.Now()))
 	}
 }
 
@@ -171,4 +178,12 @@ func (f *flood) admit(now time.Time) (pass bool, missed int) {
 		return false, missed
 	}
 	return true, missed
+}
+
+// rest returns how many were not written, and not told either.
+func (f *flood) rest() (missed int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	missed, f.missed = f.missed, 0
+	return missed
 }

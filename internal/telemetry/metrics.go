@@ -34,6 +34,8 @@ type Metrics struct {
 	reloadedAt prometheus.Gauge
 	auditLost  prometheus.Counter
 	auditLines prometheus.Counter
+	spansLost  prometheus.Counter
+	spansSent  prometheus.Counter
 
 	upstreams atomic.Pointer[func() []UpstreamHealth]
 }
@@ -69,12 +71,14 @@ func NewMetrics(version, goVersion string) *Metrics {
 	m.reloadedAt = prometheus.NewGauge(prometheus.GaugeOpts{Name: "doorward_config_last_success_timestamp_seconds", Help: "When the configuration in use was read."})
 	m.auditLines = prometheus.NewCounter(prometheus.CounterOpts{Name: "doorward_audit_events_total", Help: "Audit events that were taken for writing."})
 	m.auditLost = prometheus.NewCounter(prometheus.CounterOpts{Name: "doorward_audit_lost_total", Help: "Audit events that were lost, because the audit log could not be written."})
+	m.spansSent = prometheus.NewCounter(prometheus.CounterOpts{Name: "doorward_trace_spans_total", Help: "Spans that the collector took."})
+	m.spansLost = prometheus.NewCounter(prometheus.CounterOpts{Name: "doorward_trace_spans_lost_total", Help: "Spans that were lost, because the collector was away, too slow, or did not want them."})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "doorward_build_info", Help: "Always 1; its labels say what runs.", ConstLabels: prometheus.Labels{"version": version, "go_version": goVersion},
 	})
 	build.Set(1)
 	m.registry.MustRegister(
-		m.reloadedAt, m.auditLines, m.auditLost, build, requestCollector{m},
+		m.reloadedAt, m.auditLines, m.auditLost, m.spansSent, m.spansLost, build, requestCollector{m},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	for _, result := range []string{"ok", "failed"} { // a rate needs its zero
@@ -91,19 +95,14 @@ func (m *Metrics) Handler(log *slog.Logger) http.Handler {
 	})
 }
 
-// Routes says which routes there are from now on: "app", "egress data". Those that stay keep their
-// counts.
-func (m *Metrics) Routes(names []string) {
-	if m != nil {
-		m.requests.setRoutes(names)
+// Routes says which routes there are from now on ("app", "egress data"), and who says, at each scrape, which of their
+// upstreams are up. Those that stay keep their counts.
+func (m *Metrics) Routes(names []string, upstreams func() []UpstreamHealth) {
+	if m == nil {
+		return
 	}
-}
-
-// Upstreams sets who says, at each scrape, which upstreams are up.
-func (m *Metrics) Upstreams(ask func() []UpstreamHealth) {
-	if m != nil {
-		m.upstreams.Store(&ask)
-	}
+	m.requests.setRoutes(names, upstreams())
+	m.upstreams.Store(&upstreams)
 }
 
 // Reloaded counts a reload; the first configuration of a process counts as none, but for its time.

@@ -14,7 +14,8 @@ var (
 	descUp       = prometheus.NewDesc("doorward_upstream_up", "1 if the upstream gets requests, 0 if it is left out.", []string{"route", "upstream"}, nil)
 )
 
-// requestCollector shows what requestMetrics has counted.
+// requestCollector shows what requestMetrics has counted. A label that is not UTF-8 would end the process in the midst of a
+// scrape, so what is not a constant or a checked name is made valid.
 type requestCollector struct{ m *Metrics }
 
 func (c requestCollector) Describe(to chan<- *prometheus.Desc) {
@@ -35,7 +36,7 @@ func (c requestCollector) Collect(to chan<- prometheus.Metric) {
 	if ask := c.m.upstreams.Load(); ask != nil {
 		seen := make(map[UpstreamHealth]bool)
 		for _, u := range (*ask)() {
-			key := UpstreamHealth{Route: u.Route, Upstream: u.Upstream}
+			key := UpstreamHealth{Route: u.Route, Upstream: valid(u.Upstream)}
 			if seen[key] { // one that is listed twice: a series must not be
 				continue
 			}
@@ -44,7 +45,7 @@ func (c requestCollector) Collect(to chan<- prometheus.Metric) {
 			if u.Up {
 				up = 1
 			}
-			to <- prometheus.MustNewConstMetric(descUp, prometheus.GaugeValue, up, u.Route, u.Upstream)
+			to <- prometheus.MustNewConstMetric(descUp, prometheus.GaugeValue, up, key.Route, key.Upstream)
 		}
 	}
 }
@@ -52,7 +53,7 @@ func (c requestCollector) Collect(to chan<- prometheus.Metric) {
 func (rt *routeMetrics) collect(to chan<- prometheus.Metric, codes *[maxCodes]string) {
 	counter := func(n uint64, outcome, class int, code string) {
 		if n > 0 {
-			to <- prometheus.MustNewConstMetric(descRequests, prometheus.CounterValue, float64(n), rt.name, outcomes[outcome], classes[class], code)
+			to <- prometheus.MustNewConstMetric(descRequests, prometheus.CounterValue, float64(n), rt.name, outcomes[outcome], classes[class], valid(code))
 		}
 	}
 	for o := range rt.plain {
@@ -65,6 +66,7 @@ func (rt *routeMetrics) collect(to chan<- prometheus.Metric, codes *[maxCodes]st
 	}
 	rt.took.collect(to, descTook, &requestBuckets, rt.name)
 	for name, up := range rt.upstreams.all() {
+		name = valid(name)
 		up.took.collect(to, descUpstream, &upstreamBuckets, rt.name, name)
 		to <- prometheus.MustNewConstMetric(descFailures, prometheus.CounterValue, float64(up.unreachable.Load()), rt.name, name, "unreachable")
 		to <- prometheus.MustNewConstMetric(descFailures, prometheus.CounterValue, float64(up.timeout.Load()), rt.name, name, "timeout")

@@ -31,6 +31,7 @@ const (
 	maxCodes     = 128 // error codes; docs/errors.md has half as many
 	maxUpstreams = 64  // of one route
 	otherCode    = "other"
+	restUpstream = "other" // those beyond maxUpstreams
 	otherRoute   = "other" // of a configuration that was replaced while the request ran
 )
 
@@ -93,7 +94,9 @@ func newRequestMetrics() *requestMetrics {
 	return r
 }
 
-func (r *requestMetrics) setRoutes(list []string) {
+// setRoutes says which routes there are, and which upstreams some of them have. The upstreams that such a route has no more
+// are forgotten: else those that a configuration exchanges again and again (addresses of containers) would leave no room.
+func (r *requestMetrics) setRoutes(list []string, upstreams []UpstreamHealth) {
 	r.setting.Lock()
 	defer r.setting.Unlock()
 	old := *r.routes.Load()
@@ -105,6 +108,18 @@ func (r *requestMetrics) setRoutes(list []string) {
 			next[name] = old[name]
 		default:
 			next[name] = &routeMetrics{name: name}
+		}
+	}
+	stay := make(map[string]map[string]bool)
+	for _, u := range upstreams {
+		if stay[u.Route] == nil {
+			stay[u.Route] = map[string]bool{restUpstream: true}
+		}
+		stay[u.Route][u.Upstream] = true
+	}
+	for name, of := range stay {
+		if rt := next[name]; rt != nil {
+			rt.upstreams.keep(of)
 		}
 	}
 	r.routes.Store(&next)
@@ -130,8 +145,10 @@ func (r *requestMetrics) observe(rec *Record, took time.Duration) {
 		return
 	}
 	up := rt.upstreams.get(rec.Upstream, maxUpstreams)
+	if up == nil {
+		up = rt.upstreams.get(restUpstream, maxUpstreams+1)
+	}
 	switch {
-	case up == nil:
 	case rec.waited > 0:
 		up.took.observe(rec.waited, &upstreamBuckets)
 	case rec.Code == "upstream_timeout":
@@ -182,6 +199,15 @@ func (g *growing[K, V]) get(key K, most int) *V {
 	next[key] = v
 	g.m.Store(&next)
 	return v
+}
+
+// keep forgets the values of all other keys.
+func (g *growing[K, V]) keep(stay map[K]bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	next := maps.Clone(g.all())
+	maps.DeleteFunc(next, func(k K, _ *V) bool { return !stay[k] })
+	g.m.Store(&next)
 }
 
 func (g *growing[K, V]) all() map[K]*V {

@@ -38,6 +38,16 @@ type Record struct {
 	waited time.Duration // from then to the header of the answer; 0 = none came
 	told   bool          // an event of its own says how it ended
 	span   span
+	scope  *scope // nil = there is no audit log that wants to know
+}
+
+// Known says that Client, Host and Path are what they will be, so that events that know only the request's context can
+// name them. Without an audit log it costs nothing.
+func (r *Record) Known(in *http.Request) {
+	if r.scope != nil {
+		now := r.scene(in)
+		r.scope.known.Store(&now)
+	}
 }
 
 // Forwarding is told that the request goes upstream now, with these headers: they get the trace that the upstream

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,7 +33,7 @@ func (s *Signals) Tell(w http.ResponseWriter, r *http.Request, e Event) {
 }
 
 // TellContext is Tell for those who know no more of the request than its context, which may have
-// ended.
+// ended. Where the request was [Record.Known], its event says as much of it as Tell would.
 func (s *Signals) TellContext(ctx context.Context, e Event) {
 	if s == nil {
 		return
@@ -42,9 +43,25 @@ func (s *Signals) TellContext(ctx context.Context, e Event) {
 		var at scene
 		if of, ok := ctx.Value(scopeKey{}).(*scope); ok {
 			at.reference, at.trace = of.reference, of.trace
+			if known := of.known.Load(); known != nil {
+				at = *known
+			}
 		}
 		s.Audit.write(&e, &at, time.Now())
 	}
+}
+
+// HandOver gives the audit events that are still told here to the signals of the configuration that has taken over. Both may
+// be nil.
+func (s *Signals) HandOver(to *Signals) {
+	if s == nil || s == to {
+		return
+	}
+	var audit *Audit
+	if to != nil {
+		audit = to.Audit
+	}
+	s.Audit.handOver(audit)
 }
 
 // count keeps the metrics of events.
@@ -72,6 +89,18 @@ func (m *Metrics) audited() {
 func (m *Metrics) auditMissed() {
 	if m != nil {
 		m.auditLost.Inc()
+	}
+}
+
+func (m *Metrics) spansTaken(n int) {
+	if m != nil {
+		m.spansSent.Add(float64(n))
+	}
+}
+
+func (m *Metrics) spansMissed(n int) {
+	if m != nil {
+		m.spansLost.Add(float64(n))
 	}
 }
 
@@ -136,12 +165,13 @@ type Listener struct {
 
 func (l *Listener) index() int { return max(0, slices.Index(listenerNames[:], l.Name)) }
 
-// scope is what a request's context says of it. It never changes: work that outlives the request
-// may read it.
+// scope is what a request's context says of it. Work that outlives the request may read it: nothing in it changes, but
+// that known is stored.
 type scope struct {
 	context.Context
 	reference, trace string
-	span             *recordedSpan // nil = none
+	span             *recordedSpan         // nil = none
+	known            atomic.Pointer[scene] // nil = not yet
 }
 
 type scopeKey struct{}
@@ -169,5 +199,9 @@ func (s *Signals) begin(e *exchange, r *http.Request, l *Listener) *http.Request
 	} else if e.record.Trace = passTrace(r.Header); s.Audit == nil {
 		return r
 	}
-	return r.WithContext(&scope{r.Context(), e.record.Reference, e.record.Trace, span})
+	of := &scope{Context: r.Context(), reference: e.record.Reference, trace: e.record.Trace, span: span}
+	if s.Audit != nil {
+		e.record.scope = of
+	}
+	return r.WithContext(of)
 }

@@ -3,7 +3,6 @@ package telemetry
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -17,9 +16,9 @@ const (
 
 // batch gathers spans and hands them on. A collector that is slow loses spans, and holds up nobody.
 type batch struct {
-	queue chan *recordedSpan
-	send  func(context.Context, []*recordedSpan)
-	lost  atomic.Int64
+	queue   chan *recordedSpan
+	send    func(context.Context, []*recordedSpan)
+	metrics *Metrics
 
 	mu     sync.RWMutex // queue is closed under it
 	closed bool
@@ -28,8 +27,8 @@ type batch struct {
 }
 
 // newBatch begins to send at once; end it with close.
-func newBatch(send func(context.Context, []*recordedSpan)) *batch {
-	b := &batch{queue: make(chan *recordedSpan, maxQueuedSpans), send: send, done: make(chan struct{})}
+func newBatch(m *Metrics, send func(context.Context, []*recordedSpan)) *batch {
+	b := &batch{queue: make(chan *recordedSpan, maxQueuedSpans), send: send, metrics: m, done: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
 	b.cut = cancel
 	go b.run(ctx)
@@ -39,14 +38,14 @@ func newBatch(send func(context.Context, []*recordedSpan)) *batch {
 func (b *batch) add(s *recordedSpan) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	if b.closed {
-		return
+	if !b.closed {
+		select {
+		case b.queue <- s:
+			return
+		default:
+		}
 	}
-	select {
-	case b.queue <- s:
-	default:
-		b.lost.Add(1)
-	}
+	b.metrics.spansMissed(1)
 }
 
 func (b *batch) run(ctx context.Context) {
@@ -57,6 +56,7 @@ func (b *batch) run(ctx context.Context) {
 	flush := func() {
 		if len(waiting) > 0 {
 			b.send(ctx, waiting)
+			clear(waiting) // else what was sent stays in memory until as many come again
 			waiting = waiting[:0]
 		}
 	}

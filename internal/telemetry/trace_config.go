@@ -36,7 +36,7 @@ type Tracer struct {
 
 // NewTracer validates, starts what sends in the background, and touches no network before there is a span. It is nil
 // if nothing is traced. End it with Close.
-func NewTracer(c TraceConfig, version string, log *slog.Logger) (*Tracer, error) {
+func NewTracer(c TraceConfig, version string, m *Metrics, log *slog.Logger) (*Tracer, error) {
 	if c.URL == "" {
 		return nil, nil
 	}
@@ -53,8 +53,8 @@ func NewTracer(c TraceConfig, version string, log *slog.Logger) (*Tracer, error)
 			return nil, errors.New("OTEL_EXPORTER_OTLP_CERTIFICATE: the file holds no certificate")
 		}
 	}
-	x := newExporter(c, roots, version, log)
-	return &Tracer{ratio: ratio, byParent: byParent, batch: newBatch(x.export)}, nil
+	x := newExporter(c, roots, version, m, log)
+	return &Tracer{ratio: ratio, byParent: byParent, batch: newBatch(m, x.export)}, nil
 }
 
 // Close sends what waits, for three seconds at most.

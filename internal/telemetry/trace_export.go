@@ -11,12 +11,14 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
 	"time"
 
+	collector "go.opentelemetry.io/proto/slim/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -35,11 +37,13 @@ type exporter struct {
 	resource []attribute // what this process is
 	version  string
 	client   *http.Client
+	metrics  *Metrics
 	log      *slog.Logger
 	down     bool // the last batch was not taken: said once
+	picky    bool // the last one was taken in part: the same
 }
 
-func newExporter(c TraceConfig, roots *x509.CertPool, version string, log *slog.Logger) *exporter {
+func newExporter(c TraceConfig, roots *x509.CertPool, version string, m *Metrics, log *slog.Logger) *exporter {
 	if c.Timeout <= 0 {
 		c.Timeout = exportTimeout
 	}
@@ -49,7 +53,7 @@ func newExporter(c TraceConfig, roots *x509.CertPool, version string, log *slog.
 			resource = append(resource, attribute{key: k, text: bounded(c.Resource[k], maxPath)})
 		}
 	}
-	return &exporter{config: c, resource: resource, version: version, log: log, client: &http.Client{
+	return &exporter{config: c, resource: resource, version: version, metrics: m, log: log, client: &http.Client{
 		Timeout:       c.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // headers may hold a secret
 		Transport: &http.Transport{
@@ -59,12 +63,19 @@ func newExporter(c TraceConfig, roots *x509.CertPool, version string, log *slog.
 	}}
 }
 
-// export sends a batch. What the collector does not take after some attempts is lost, and told once.
+// export sends a batch. What the collector does not take after some attempts is lost, which is counted, and told once.
 func (x *exporter) export(ctx context.Context, spans []*recordedSpan) {
+	var refused refusal
 	body, err := x.pack(spans)
 	if err == nil {
-		err = x.deliver(ctx, body)
+		refused, err = x.deliver(ctx, body)
 	}
+	lost := min(refused.spans, len(spans))
+	if err != nil {
+		lost = len(spans)
+	}
+	x.metrics.spansMissed(lost)
+	x.metrics.spansTaken(len(spans) - lost)
 	switch {
 	case err == nil && x.down:
 		x.log.Info("traces are sent again")
@@ -72,6 +83,11 @@ func (x *exporter) export(ctx context.Context, spans []*recordedSpan) {
 		x.log.Warn("traces cannot be sent; they are lost until the collector takes them", "collector", x.config.URL, "error", err)
 	}
 	x.down = err != nil
+	picky := refused != refusal{}
+	if picky && !x.picky {
+		x.log.Warn("the collector takes traces in part", "collector", x.config.URL, "spans_refused", refused.spans, "collector_says", refused.why)
+	}
+	x.picky = picky
 }
 
 func (x *exporter) pack(spans []*recordedSpan) ([]byte, error) {
@@ -90,12 +106,12 @@ func (x *exporter) pack(spans []*recordedSpan) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-func (x *exporter) deliver(ctx context.Context, body []byte) error {
+func (x *exporter) deliver(ctx context.Context, body []byte) (refusal, error) {
 	pause := exportPause
 	for try := 1; ; try++ {
-		again, wait, err := x.post(ctx, body)
+		refused, again, wait, err := x.post(ctx, body)
 		if err == nil || !again || try == exportTries {
-			return err
+			return refused, err
 		}
 		if wait == 0 {
 			wait = pause/2 + rand.N(pause/2) //nolint:gosec // jitter
@@ -104,16 +120,22 @@ func (x *exporter) deliver(ctx context.Context, body []byte) error {
 		select {
 		case <-time.After(min(wait, exportLongest)):
 		case <-ctx.Done():
-			return err
+			return refused, err
 		}
 	}
 }
 
-// post makes one request. again says that another one may succeed, wait when.
-func (x *exporter) post(ctx context.Context, body []byte) (again bool, wait time.Duration, err error) {
+// refusal is what a collector did not take of a batch that it took otherwise ("Partial Success"). It must not be sent again.
+type refusal struct {
+	spans int
+	why   string
+}
+
+// post makes one request. again says that another one may succeed, wait when; 0 = it does not say.
+func (x *exporter) post(ctx context.Context, body []byte) (refused refusal, again bool, wait time.Duration, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, x.config.URL, bytes.NewReader(body))
 	if err != nil {
-		return false, 0, err
+		return refused, false, 0, err
 	}
 	for name, value := range x.config.Headers {
 		req.Header.Set(name, value)
@@ -123,17 +145,36 @@ func (x *exporter) post(ctx context.Context, body []byte) (again bool, wait time
 	req.Header.Set("User-Agent", "Doorward")
 	res, err := x.client.Do(req)
 	if err != nil {
-		return ctx.Err() == nil, 0, err
+		return refused, ctx.Err() == nil, 0, err
 	}
 	defer res.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxExportBody)) // so that the connection is used again
+	said, _ := io.ReadAll(io.LimitReader(res.Body, maxExportBody)) // to its end, so that the connection is used again
 	switch res.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		seconds, _ := strconv.ParseUint(res.Header.Get("Retry-After"), 10, 16)
-		return true, time.Duration(seconds) * time.Second, fmt.Errorf("the collector answered %d", res.StatusCode)
+		return refused, true, retryAfter(res.Header.Get("Retry-After"), time.Now()), fmt.Errorf("the collector answered %d", res.StatusCode)
 	}
 	if res.StatusCode/100 != 2 {
-		return false, 0, fmt.Errorf("the collector answered %d", res.StatusCode)
+		return refused, false, 0, fmt.Errorf("the collector answered %d", res.StatusCode)
 	}
-	return false, 0, nil
+	return readRefusal(said), false, 0, nil
+}
+
+// readRefusal reads the answer of a collector. It has taken the batch, whatever else it says.
+func readRefusal(said []byte) (r refusal) {
+	var answer collector.ExportTraceServiceResponse
+	if proto.Unmarshal(said, &answer) != nil || answer.PartialSuccess == nil {
+		return r
+	}
+	return refusal{int(max(0, min(answer.PartialSuccess.RejectedSpans, math.MaxInt32))), bounded(answer.PartialSuccess.ErrorMessage, maxError)}
+}
+
+// retryAfter is RFC 9110 §10.2.3: seconds, or a date. 0 = nothing that can be read.
+func retryAfter(s string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseUint(s, 10, 32); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(s); err == nil {
+		return max(0, at.Sub(now))
+	}
+	return 0
 }

@@ -121,7 +121,7 @@ func gather(t *testing.T) *gathered {
 
 func newTracer(t *testing.T, c TraceConfig, log *slog.Logger) *Tracer {
 	t.Helper()
-	tr, err := NewTracer(c, "1.2.3", log)
+	tr, err := NewTracer(c, "1.2.3", nil, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,11 +227,11 @@ func TestSamplersAreThoseOfTheSpecification(t *testing.T) {
 			t.Errorf("%s: the upstream is told %q", name, tail)
 		}
 	}
-	if _, err := NewTracer(TraceConfig{URL: "http://127.0.0.1:4318", Sampler: "often"}, "", nil); err == nil {
+	if _, err := NewTracer(TraceConfig{URL: "http://127.0.0.1:4318", Sampler: "often"}, "", nil, nil); err == nil {
 		t.Error("any sampler is taken")
 	}
 	for _, u := range []string{"127.0.0.1:4318", "grpc://x", "http://user:pw@x", "http://x?y=1"} {
-		if _, err := NewTracer(TraceConfig{URL: u}, "", nil); err == nil {
+		if _, err := NewTracer(TraceConfig{URL: u}, "", nil, nil); err == nil {
 			t.Errorf("%s is taken", u)
 		}
 	}
@@ -241,13 +241,13 @@ func TestACollectorThatIsBusyIsAskedAgainAndOneThatIsAwayIsToldOnce(t *testing.T
 	g := gather(t)
 	g.status = func(call int) int { return map[bool]int{true: 503, false: 200}[call == 1] }
 	log := &testnet.Output{}
-	x := newExporter(TraceConfig{URL: g.URL}, nil, "1", logger(t, LogConfig{Format: "json"}, log))
-	if err := x.deliver(t.Context(), mustPack(t)); err != nil || g.calls != 2 {
+	x := newExporter(TraceConfig{URL: g.URL}, nil, "1", nil, logger(t, LogConfig{Format: "json"}, log))
+	if _, err := x.deliver(t.Context(), mustPack(t)); err != nil || g.calls != 2 {
 		t.Errorf("%d calls, %v", g.calls, err)
 	}
 	g.status = func(int) int { return 400 }
 	before := g.calls
-	if err := x.deliver(t.Context(), mustPack(t)); err == nil || g.calls != before+1 {
+	if _, err := x.deliver(t.Context(), mustPack(t)); err == nil || g.calls != before+1 {
 		t.Errorf("a refusal is asked again: %d, %v", g.calls, err)
 	}
 }

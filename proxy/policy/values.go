@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 func checkEmails(emails []string) error {
 	for _, e := range emails {
-		if _, _, ok := splitEmail(e); !ok {
+		if CheckEntry(e) != nil || strings.HasPrefix(e, "@") {
 			return fmt.Errorf("emails: %q is not an e-mail address of the form name@domain", e)
 		}
 	}
@@ -26,7 +28,12 @@ func checkDomains(domains []string) error {
 }
 
 func isDomain(d string) bool {
-	return d != "" && !strings.ContainsAny(d, "@*/ \t#,;:<>()[]\"\\?") && !strings.HasPrefix(d, ".") && !strings.HasSuffix(d, ".")
+	return d != "" && legible(d) && !strings.ContainsAny(d, "@*/#,;:<>()[]\"\\?") && !strings.HasPrefix(d, ".") && !strings.HasSuffix(d, ".")
+}
+
+// legible refuses what looks like another text: with characters that nobody sees, an entry of deny would refuse nobody.
+func legible(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r == utf8.RuneError || unicode.IsSpace(r) || !unicode.IsPrint(r) })
 }
 
 func checkFiles(files []EmailFile) error {
@@ -48,7 +55,7 @@ var errEntry = errors.New("a line is an e-mail address of the form name@domain, 
 // CheckEntry judges one line of an e-mail list. Its error does not repeat the line: it may stand in a log.
 func CheckEntry(entry string) error {
 	local, domain, ok := strings.Cut(entry, "@")
-	if !ok || !isDomain(domain) || strings.ContainsAny(local, " \t*,;") {
+	if !ok || !isDomain(domain) || !legible(local) || strings.ContainsAny(local, "*,;") {
 		return errEntry
 	}
 	return nil
