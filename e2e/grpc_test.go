@@ -76,7 +76,10 @@ func (s *service) unary(_ any, ctx context.Context, decode func(any) error, _ gr
 // refuse answers with a status and details, which gRPC encodes into a field behind the body.
 func refuse(_ any, _ context.Context, _ func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 	st, err := status.New(codes.FailedPrecondition, "not now: 100 % ü\n").WithDetails(wrapperspb.String("the reason"))
-	return nil, errors.Join(err, st.Err())
+	if err != nil {
+		return nil, err
+	}
+	return nil, st.Err()
 }
 
 // wait tells of its end.

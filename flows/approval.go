@@ -129,7 +129,7 @@ func (a *Approver) question(ctx context.Context, made *approvalRecord, q approva
 		return err
 	}
 	wait, err := a.f.beginCIBA(ctx, a.l, cibaAsk{
-		id: random(idSize), holder: made.Caller, hint: hint, message: q.Message, expiry: q.Expires.Truncate(time.Second), client: q.Client,
+		id: random(idSize), holder: made.Caller, approves: true, hint: hint, message: q.Message, expiry: q.Expires.Truncate(time.Second), client: q.Client,
 	})
 	if err != nil {
 		return a.refusal(err)

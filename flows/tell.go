@@ -52,8 +52,11 @@ func (f *Flows) isCallback(path string) bool {
 	return false
 }
 
-// tellWaiting tells how a login on another device has failed. An approval is told as one.
+// tellWaiting tells how a login on another device has failed. What was to approve a request is no login: [Approver] tells.
 func (f *Flows) tellWaiting(ctx context.Context, l *login, w *waiting) {
+	if w.Approves {
+		return
+	}
 	e := telemetry.Event{Name: telemetry.EventLogin, Outcome: telemetry.Failed, Code: w.Code, Flow: l.kind, Login: l.name, Provider: l.provider}
 	if e.Code == "" {
 		e.Code = "login_" + w.Status // login_denied, login_expired

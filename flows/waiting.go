@@ -86,10 +86,12 @@ type waitRecord struct {
 	Status  string `json:"s"`
 	Code    string `json:"c,omitempty"` // with failed: a code of docs/errors.md
 	Why     string `json:"w,omitempty"` // with failed: in a sentence of ours
-	Holder  []byte `json:"h"`           // what only the rightful caller can show, hashed
-	Created int64  `json:"t"`           // Unix milliseconds
-	Ends    int64  `json:"e"`
-	Pace    pace   `json:"p"`
+
+	Approves bool   `json:"ap,omitempty"` // a request, and signs nobody in
+	Holder   []byte `json:"h"`            // what only the rightful caller can show, hashed
+	Created  int64  `json:"t"`            // Unix milliseconds
+	Ends     int64  `json:"e"`
+	Pace     pace   `json:"p"`
 
 	Handle   string `json:"d,omitempty"` // device_code or auth_req_id; "" = a decoy, that asks nobody (P167)
 	Verifier string `json:"f,omitempty"` // of PKCE at the device endpoint

@@ -37,6 +37,7 @@ func (f *Flows) beginDevice(ctx context.Context, l *login, ask deviceAsk) (*wait
 type cibaAsk struct {
 	id        []byte        // of the waiting; at least 16 random bytes
 	holder    string        // what whoever goes on must show again (waiting.heldBy)
+	approves  bool          // a request, and signs nobody in
 	kind      string        // "login_hint", "login_hint_token", "id_token_hint"; "" = as the login is configured
 	hint      secret.String // its value
 	message   string        // the binding message as it goes out and is shown; "" = none
@@ -96,6 +97,7 @@ func (f *Flows) beginCIBA(ctx context.Context, l *login, ask cibaAsk) (*waiting,
 func (f *Flows) cibaWaiting(l *login, ask cibaAsk, life, interval time.Duration) *waiting {
 	now := later(f.deps.Now(), ask.notBefore)
 	w := newWaiting(now, ask.id, l, ask.holder, life, interval)
+	w.Approves = ask.approves
 	w.Delivery, w.Message, w.Client, w.Place, w.Hint, w.Subject = l.ciba.delivery, ask.message, ask.client, ask.place, ask.shown, ask.subject
 	if w.Delivery == deliveryPing {
 		w.Pace = newPace(now, max(interval, pingFallback))

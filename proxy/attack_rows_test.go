@@ -132,7 +132,8 @@ func TestP054FloodsOverHTTP2(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, nil)
 			h := l.h2()
-			go h.inFrames(1, lines...) // G may answer, or hang up, before it has read everything
+			block := h.inFrames(1, lines...)
+			go func() { _, _ = h.w.Write(block) }() // G may answer, or hang up, before it has read everything
 			l.refused(h.read(1), 0, 400, 414, 431)
 			l.passed(l.send2("GET", "/x", as("alice"))) // and others are served
 		})
@@ -148,20 +149,25 @@ func TestP054FloodsOverHTTP2(t *testing.T) {
 	})
 }
 
-// inFrames writes a header block in frames of 16 kB.
-func (h *h2) inFrames(stream uint32, lines ...string) {
-	var block bytes.Buffer
-	h.block.Reset()
+// inFrames is a header block, in frames of 16 kB.
+func (h *h2) inFrames(stream uint32, lines ...string) []byte {
+	var block, frames bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
 	for _, line := range lines {
 		name, value, _ := strings.Cut(line[1:], ": ")
-		_ = h.hpack.WriteField(hpack.HeaderField{Name: line[:1] + name, Value: value})
+		_ = encoder.WriteField(hpack.HeaderField{Name: line[:1] + name, Value: value})
 	}
-	block.Write(h.block.Bytes())
-	err := h.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block.Next(16 << 10), EndStream: true, EndHeaders: block.Len() == 0})
+	framer := http2.NewFramer(&frames, nil)
+	first := block.Next(16 << 10)
+	err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: first, EndStream: true, EndHeaders: block.Len() == 0})
 	for err == nil && block.Len() > 0 {
 		part := block.Next(16 << 10)
-		err = h.framer.WriteContinuation(stream, block.Len() == 0, part)
+		err = framer.WriteContinuation(stream, block.Len() == 0, part)
 	}
+	if err != nil {
+		h.Fatal(err)
+	}
+	return frames.Bytes()
 }
 
 func TestP189P190TheLogOverHTTP2(t *testing.T) {

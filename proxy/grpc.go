@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"math"
 	"strconv"
 	"time"
 )
@@ -14,8 +15,9 @@ func grpcTimeout(s string) (time.Duration, bool) {
 	if last < 1 || last > 8 || grpcUnits[s[last]] == 0 {
 		return 0, false
 	}
+	unit := grpcUnits[s[last]]
 	n, err := strconv.ParseUint(s[:last], 10, 32)
-	return time.Duration(n) * grpcUnits[s[last]], err == nil
+	return min(time.Duration(n), math.MaxInt64/unit) * unit, err == nil
 }
 
 // pastDeadline reports whether the time is over that a gRPC client has given its call. Servers reset the stream then, which

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -51,9 +52,11 @@ func eventually(t *testing.T, what string, holds func() bool) {
 func TestS18QuestionsThatWaitAreBounded(t *testing.T) {
 	d, at := hanging(t)
 	h := newTestHook(t, Hook{URL: d.URL, Timeout: 20 * time.Second})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var all sync.WaitGroup
 	for range hookAtATime + hookWaiting {
-		all.Go(func() { _, _ = h.ask(t.Context(), []byte("{}")) })
+		all.Go(func() { _, _ = h.ask(ctx, []byte("{}")) })
 	}
 	eventually(t, "all places are taken", func() bool { return at.Load() == hookAtATime && h.waiting.Load() == hookWaiting })
 	began := time.Now()
@@ -66,13 +69,11 @@ func TestS18QuestionsThatWaitAreBounded(t *testing.T) {
 	if at.Load() > hookAtATime {
 		t.Errorf("%d questions at a time", at.Load())
 	}
-	d.CloseClientConnections()
-	for h.waiting.Load() > 0 { // whoever waits comes next, and is cut as well
-		d.CloseClientConnections()
-		time.Sleep(time.Millisecond)
-	}
-	d.CloseClientConnections()
+	cancel()
 	all.Wait()
+	if len(h.places) != 0 || h.waiting.Load() != 0 {
+		t.Errorf("%d places are taken, %d wait", len(h.places), h.waiting.Load())
+	}
 }
 
 func TestS18AReasonIsKeptAsFarAsAnybodyReadsIt(t *testing.T) {
@@ -152,11 +153,17 @@ func TestADecisionsConnectionIsGoodAfterItsErrors(t *testing.T) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = w.Write([]byte(`{"result":true}`))
 		},
-		"an answer and more":  func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"result":true}{"result":true}`)) },
-		"a created yes":       func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(201); _, _ = w.Write([]byte(`{"result":true}`)) },
-		"an early yes":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(103); w.WriteHeader(204) },
-		"headers without end": func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 80<<10)); w.WriteHeader(200) },
-		"a panic":             func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"an answer and more": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"result":true}{"result":true}`)) },
+		"a created yes": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(201)
+			_, _ = w.Write([]byte(`{"result":true}`))
+		},
+		"an early yes": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(103); w.WriteHeader(204) },
+		"headers without end": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X", strings.Repeat("x", 80<<10))
+			w.WriteHeader(200)
+		},
+		"a panic": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		d.does(does)
 		if a, err := h.ask(t.Context(), []byte("{}")); err == nil || a.allow || strings.Contains(err.Error(), d.URL) {

@@ -84,6 +84,7 @@ func TestAFormThatIsNotKeptIsNotLostWithoutAWord(t *testing.T) {
 		"that says nothing, an older one": {"/save", keptForm, posted("Sec-Fetch-Site:", "Sec-Fetch-Mode:", "Sec-Fetch-Dest:", "Origin:"), "The form was not sent"},
 		"too large":                       {"/save", strings.Repeat("x", keptLimit+1), posted(), "more than the 4 KiB that are kept"},
 		"with an endless target":          {"/save?" + strings.Repeat("x", maxKeptTarget), keptForm, posted(), "The form was not sent"},
+		"compressed":                      {"/save", keptForm, posted("Content-Encoding: gzip"), "The form was not sent"},
 		"switched off":                    {"/off", keptForm, posted(), "The form was not sent"},
 	} {
 		t.Run(name, func(t *testing.T) {

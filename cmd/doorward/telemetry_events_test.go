@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -153,4 +154,42 @@ func TestASessionThatItsProviderEndsLeavesARefusalAndALogout(t *testing.T) {
 	}
 	oneOf(t, events, map[string]any{"event": "refresh", "outcome": "refused", "client": "127.0.0.1", "path": "/oauth2/session/refresh"}, "who", "session", "reference", "reason")
 	oneOf(t, events, map[string]any{"event": "logout", "reason": "refresh_refused", "client": "127.0.0.1"}, "who", "session", "reference")
+}
+
+// As in a container: events on the standard output, everything else on the standard error, JSON lines in both.
+func TestTheAuditLogOnStandardOutputIsApartFromTheLog(t *testing.T) {
+	reading, writing, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out testnet.Output
+	read := make(chan struct{})
+	go func() { defer close(read); _, _ = io.Copy(&out, reading) }()
+	s := newStack(t, "")
+	s.toml = strings.Replace(s.toml, "[telemetry]\n", "[telemetry]\naudit = { to = \"stdout\", privacy = \"hash\" }\n", 1)
+	terminal := os.Stdout
+	os.Stdout = writing
+	s.start() // by then it has been asked for
+	os.Stdout = terminal
+	s.signedIn(s.browser(), "/", "alice", "wonderland-9")
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	writing.Close()
+	<-read
+	for name, stream := range map[string]string{"output": out.String(), "error": s.log.String()} {
+		n := 0
+		for line := range strings.Lines(stream) {
+			var e map[string]any
+			if err := json.Unmarshal([]byte(line), &e); err != nil {
+				t.Fatalf("standard %s: %v in %q", name, err, line)
+			}
+			if n++; (e["event"] != nil) != (name == "output") {
+				t.Errorf("on standard %s: %v", name, e)
+			}
+		}
+		if n < 3 {
+			t.Errorf("%d lines on standard %s", n, name)
+		}
+	}
 }

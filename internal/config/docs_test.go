@@ -69,6 +69,10 @@ func TestEverySnippetOfTheDocumentationLoads(t *testing.T) {
 					write(t, filepath.Join(g.dir, r[2]), text+"\n", 0o600)
 				}
 			}
+			if err := os.MkdirAll(filepath.Join(g.dir, "www"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(g.dir, "www", "index.html"), "<title>x</title>", 0o600)
 			for _, users := range htpasswd.FindAllStringSubmatch(m[1], -1) {
 				write(t, filepath.Join(g.dir, users[1]), "bob:"+hashed(t)+"\n", 0o600)
 			}

@@ -18,6 +18,7 @@ type check struct {
 	query, fragment    string
 	header             http.Header
 	pseudo             map[string]string // ":path" and the like: they must agree with the fields
+	headers            int               // that were there
 	remote             string            // host:port of the client's connection to Envoy; "" = it has none
 	certificate        string            // that the client has proved to hold, percent-encoded PEM
 }
@@ -25,6 +26,7 @@ type check struct {
 // Limits of what is read, beside the size of the whole message. Envoy's own are 100 headers and 60 KiB.
 const (
 	maxHeaders = 1000
+	maxMethod  = 32 // bytes; none that is registered is longer
 )
 
 var (
@@ -32,6 +34,7 @@ var (
 	errTooMany  = errors.New("the request has too many headers")
 	errNoTarget = errors.New("the message does not say which request it is about")
 	errTwice    = errors.New("the message says two things of one request")
+	errNoHTTP   = errors.New("the message describes no request of HTTP")
 )
 
 // fields calls read with each field of a message; length-delimited values come as bytes, varints as number.
@@ -126,14 +129,6 @@ func (c *check) socket(address []byte) error {
 
 // http is AttributeContext.HttpRequest. Its body is not looked at.
 func (c *check) http(request []byte) error {
-	n := 0
-	add := func(key, value string) error {
-		if n++; n > maxHeaders {
-			return errTooMany
-		}
-		c.add(key, value)
-		return nil
-	}
 	return fields(request, func(n protowire.Number, value []byte, _ uint64) error {
 		switch n {
 		case 2:
@@ -143,7 +138,7 @@ func (c *check) http(request []byte) error {
 			if err != nil {
 				return err
 			}
-			return add(key, value)
+			return c.add(key, value)
 		case 4:
 			c.path = string(value)
 		case 5:
@@ -161,7 +156,7 @@ func (c *check) http(request []byte) error {
 				if raw != "" {
 					value = raw
 				}
-				return add(key, value)
+				return c.add(key, value)
 			}})
 		}
 		return nil
@@ -185,20 +180,28 @@ func pair(entry []byte) (key, value, raw string, err error) {
 }
 
 // add files a header as net/http would have. A name that it would have refused stays as it is, and is thrown away with all that are
-// not of the gateway's alphabet.
-func (c *check) add(key, value string) {
+// not of the gateway's alphabet. A value that it would have refused is no header (RFC 9110 §5.5): Envoy would not have taken it, and
+// it may stand in an answer.
+func (c *check) add(key, value string) error {
+	if c.headers++; c.headers > maxHeaders {
+		return errTooMany
+	}
+	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+		return errNoHTTP
+	}
 	if strings.HasPrefix(key, ":") {
 		if old, there := c.pseudo[key]; there && old != value {
 			value = "\x00" // agrees with nothing
 		}
 		c.pseudo[key] = value
-		return
+		return nil
 	}
 	switch name := textproto.CanonicalMIMEHeaderKey(key); name {
 	case "Host", "Content-Length", "Transfer-Encoding", "Trailer": // of the message, which is not here
 	default:
 		c.header[name] = append(c.header[name], value)
 	}
+	return nil
 }
 
 // agree holds what the message says twice against each other: whoever judges must see what is forwarded (S1).
@@ -208,6 +211,8 @@ func (c *check) agree() error {
 		return errNoTarget
 	case c.query != "" || c.fragment != "": // the path has the query; these are always empty
 		return errTwice
+	case len(c.method) > maxMethod || strings.ContainsFunc(c.method, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"(),/:;<=>?@[\\]{}", r) }): // RFC 9110 §5.6.2
+		return errNoHTTP
 	}
 	for name, field := range map[string]string{":method": c.method, ":path": c.path, ":authority": c.host} {
 		if value, there := c.pseudo[name]; there && value != field {

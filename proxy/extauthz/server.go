@@ -12,12 +12,20 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"github.com/doorward/doorward/internal/telemetry"
 	"github.com/doorward/doorward/proxy"
 )
 
-// checkMethod is the one method of the service, as it stands in the path of a call.
-const checkMethod = "/envoy.service.auth.v3.Authorization/Check"
+// Methods as they stand in the path of a call. Watch, which would last, is not there: probes use Check.
+const (
+	checkService = "envoy.service.auth.v3.Authorization"
+	checkMethod  = "/" + checkService + "/Check"
+	healthMethod = "/grpc.health.v1.Health/Check"
+)
+
+const statusServing = 1 // HealthCheckResponse.ServingStatus
 
 // maxMessage bounds a CheckRequest, in bytes. It holds the headers, of which Envoy takes 60 KiB, a certificate, and as much of a body
 // as Envoy was told to send along, which is not looked at.
@@ -30,6 +38,7 @@ const bodyWait = 10 * time.Second
 const (
 	statusOK                = 0
 	statusInvalidArgument   = 3
+	statusNotFound          = 5
 	statusPermissionDenied  = 7
 	statusResourceExhausted = 8
 	statusUnimplemented     = 12
@@ -66,10 +75,38 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !h.trusts(r.RemoteAddr):
 		telemetry.From(w).Err = errors.New("the question came from " + r.RemoteAddr + ", which is not in listen.trusted_proxies")
 		end(w, nil, statusPermissionDenied, "only trusted proxies may ask")
+	case r.URL.Path == healthMethod:
+		h.health(w, r)
 	case r.URL.Path != checkMethod:
 		end(w, nil, statusUnimplemented, "there is no such method")
 	default:
 		h.check(w, r)
+	}
+}
+
+// health answers probes of Envoy and Kubernetes (https://github.com/grpc/grpc/blob/master/doc/health-checking.md): whoever is
+// answered is served. Whether the gateway is ready is said by /readyz.
+func (h *Handler) health(w http.ResponseWriter, r *http.Request) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWait))
+	request, status, why := read(r.Body)
+	if status != statusOK {
+		end(w, nil, status, why)
+		return
+	}
+	service := ""
+	err := fields(request, func(n protowire.Number, value []byte, _ uint64) error {
+		if n == 1 {
+			service = string(value)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		end(w, nil, statusInvalidArgument, err.Error())
+	case service != "" && service != checkService:
+		end(w, nil, statusNotFound, "there is no such service")
+	default:
+		end(w, number(nil, 1, statusServing), statusOK, "")
 	}
 }
 
