@@ -4,7 +4,7 @@
 //
 // It is a module of its own, so that neither a browser driver nor a provider is ever part
 // of the product, and so that a plain "go test ./..." in the root needs neither. It needs
-// Chromium, git, Node.js 20 or newer, a Java runtime 17 or newer, once "npm ci" in
+// Chromium, git, nginx, HAProxy, Caddy, Node.js 20 or newer, a Java runtime 17 or newer, once "npm ci" in
 // oidc-provider, and once keycloak/install.sh (with Maven and unzip); where one of these is
 // missing the tests fail and say what to install. They never skip.
 //

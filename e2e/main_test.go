@@ -63,6 +63,11 @@ func needed() error {
 	if _, err := exec.LookPath("node"); err != nil {
 		missing = append(missing, errors.New("node is not on the PATH: install Node.js 20 or newer"))
 	}
+	for _, name := range []string{"nginx", "haproxy", "caddy"} {
+		if _, err := exec.LookPath(name); err != nil {
+			missing = append(missing, fmt.Errorf("%s is not on the PATH: install Debian's nginx-light, haproxy and caddy", name))
+		}
+	}
 	if _, err := os.Stat(filepath.Join("oidc-provider", "node_modules", "oidc-provider")); err != nil {
 		missing = append(missing, errors.New("oidc-provider is not installed: run (cd e2e/oidc-provider && npm ci)"))
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -33,13 +34,27 @@ type Explanation struct {
 	Source     Source // nil for the built-in ones
 }
 
+// Supposed is a request that nobody sends.
+type Supposed struct {
+	Method string
+	URL    string      // complete
+	Client netip.Addr  // whose connection it comes by; the zero Addr = this machine's
+	Header http.Header // what match and expressions look at; nil = none
+}
+
 // Explain judges a request of who, nil = nobody, by the rules that a real one meets: the same canonical form, table and
-// policy, from this machine. What a request proves (its token, its cookie) is not asked: who is who it would be, by a login of the
-// route or whatever else counts there unless Login says which. target is a complete URL.
-func (g *Gateway) Explain(method, target string, who *identity.Identity) (*Explanation, error) {
-	r, err := supposed(method, target)
+// policy. What a request proves (its token, its cookie) is not asked: who is who it would be, by a login of the
+// route or whatever else counts there unless Login says which.
+func (g *Gateway) Explain(s Supposed, who *identity.Identity) (*Explanation, error) {
+	r, err := supposed(s.Method, s.URL)
 	if err != nil {
 		return nil, err
+	}
+	if s.Client.IsValid() {
+		r.RemoteAddr = netip.AddrPortFrom(s.Client, 1).String()
+	}
+	if s.Header != nil {
+		r.Header = s.Header.Clone() // which is cleaned
 	}
 	r.RequestURI = r.URL.RequestURI()
 	w := unheard{make(http.Header)}

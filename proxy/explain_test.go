@@ -2,17 +2,20 @@ package proxy
 
 import (
 	"fmt"
+	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/origin"
+	"github.com/doorward/doorward/proxy/policy"
 )
 
 // explained asks about a request of who, and makes it: what is said and what happens must be the same.
 func explained(t *testing.T, l *lab, method, target string, who *identity.Identity) *Explanation {
 	t.Helper()
-	e, err := l.g.Explain(method, target, who)
+	e, err := l.g.Explain(Supposed{Method: method, URL: target}, who)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, target, err)
 	}
@@ -132,5 +135,45 @@ func TestExplainOfAnOutgoingRequestSendsNothing(t *testing.T) {
 	}
 	if o.untouched(); len(o.vault.asked) != 0 {
 		t.Error("a token was obtained")
+	}
+}
+
+func TestExplainTakesTheAddressAndTheHeadersThatRulesLookAt(t *testing.T) {
+	l := newLab(t, func(c *Config, d *Deps) {
+		to := c.Routes[0].Upstreams
+		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.9.0.0/16")}
+		c.Routes = append(c.Routes,
+			Route{Name: "inside", Hosts: []origin.Origin{appTest}, Path: "/near", Upstreams: to, Logins: []string{"staff"}, Allow: []policy.Rule{{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}}, Require: `request.header["x-tenant"][0] == "t1"`},
+			Route{Name: "beta", Hosts: []origin.Origin{appTest}, Path: "/near", Upstreams: to, Public: true, Match: Match{Headers: map[string][]string{"X-Beta": {"1"}}}})
+		d.Starters["inside"] = door{}
+	})
+	tenant := http.Header{"X-Tenant": {"t1"}}
+	for name, c := range map[string]struct {
+		client string
+		header http.Header
+		route  string
+		allows bool
+	}{
+		"from there":           {"10.1.2.3", tenant, "inside", true},
+		"from elsewhere":       {"192.0.2.1", tenant, "inside", false},
+		"from this machine":    {"", tenant, "inside", false},
+		"mapped":               {"::ffff:10.1.2.3", tenant, "inside", true},
+		"without the header":   {"10.1.2.3", nil, "inside", false},
+		"another route":        {"192.0.2.1", http.Header{"X-Beta": {"1"}}, "beta", true},
+		"through a proxy":      {"10.9.0.1", http.Header{"X-Tenant": {"t1"}, "X-Forwarded-For": {"192.0.2.1"}}, "inside", false},
+		"by a forged address":  {"192.0.2.1", http.Header{"X-Tenant": {"t1"}, "X-Forwarded-For": {"10.1.2.3"}}, "inside", false},
+		"of the proxy's, near": {"10.9.0.1", http.Header{"X-Tenant": {"t1"}, "X-Forwarded-For": {"10.1.2.3"}}, "inside", true},
+	} {
+		s := Supposed{Method: "GET", URL: "https://app.test/near/x", Header: c.header}
+		if c.client != "" {
+			s.Client = netip.MustParseAddr(c.client)
+		}
+		e, err := l.g.Explain(s, everybody()["alice"])
+		if err != nil || e.Route != c.route || e.Allowed != c.allows {
+			t.Errorf("%s: %+v, %v", name, e, err)
+		}
+		if c.header.Get("X-Forwarded-For") != "" && len(c.header) != 2 {
+			t.Errorf("%s: the caller's headers were changed: %v", name, c.header)
+		}
 	}
 }

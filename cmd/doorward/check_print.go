@@ -32,6 +32,9 @@ func printSummary(out io.Writer, c *config.Config) {
 		if c.Listen.Egress != "" {
 			listening += ", for local applications on " + c.Listen.Egress
 		}
+		if c.Listen.ExtAuthz != "" {
+			listening += ", for Envoy's questions on " + c.Listen.ExtAuthz
+		}
 		fmt.Fprintf(w, "Listening\t%s\n", listening)
 		fmt.Fprintf(w, "Sessions\t%s, end after %s without a request, and after %s in any case\n", where[c.Store], short(s.Idle), short(s.Lifetime))
 		if c.Shared != c.Store {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -31,6 +32,8 @@ type explainOptions struct {
 	login   string
 	subject string // file of the caller's token
 	live    bool
+	client  string   // an address; "" = this machine's
+	headers []string // "Name: value"
 }
 
 func explainCommand() *cobra.Command {
@@ -53,6 +56,8 @@ func explainCommand() *cobra.Command {
 	cmd.Flags().StringVar(&o.as, "as", "", "file with the caller's claims as a JSON object; - reads standard input")
 	cmd.Flags().StringVar(&o.login, "login", "", "name of the login that made the caller's session (default: one that the route takes)")
 	cmd.Flags().StringVar(&o.subject, "subject-token", "", "file with the caller's own token, for --live")
+	cmd.Flags().StringVar(&o.client, "client", "", "address that the request comes from, for networks and request.ip (default: this machine)")
+	cmd.Flags().StringArrayVarP(&o.headers, "header", "H", nil, "a header of the request as \"Name: value\", for match and request.header; may be repeated")
 	cmd.Flags().BoolVar(&o.live, "live", false, "make the token request")
 	cmd.RunE = runs(func(cmd *cobra.Command, args []string) error {
 		o.config = *options
@@ -100,7 +105,29 @@ func (g *graph) explained(o explainOptions, target string, who *identity.Identit
 	if g.gateway == nil {
 		return nil, fmt.Errorf("%s is no address of an [[egress]], and there is no [[route]]", target)
 	}
-	return g.gateway.Explain(o.method, target, who)
+	s, err := o.supposed(target)
+	if err != nil {
+		return nil, err
+	}
+	return g.gateway.Explain(s, who)
+}
+
+// supposed is the request that the flags describe.
+func (o explainOptions) supposed(target string) (s proxy.Supposed, err error) {
+	s = proxy.Supposed{Method: o.method, URL: target, Header: make(http.Header)}
+	if o.client != "" {
+		if s.Client, err = netip.ParseAddr(o.client); err != nil {
+			return s, fmt.Errorf("--client: %q is no address, such as 192.0.2.7", o.client)
+		}
+	}
+	for _, line := range o.headers {
+		name, value, ok := strings.Cut(line, ":")
+		if name = http.CanonicalHeaderKey(name); !ok || name == "" || strings.ContainsAny(name, " \t") || name == "Host" {
+			return s, fmt.Errorf("--header: %q is not of the form \"Name: value\"; the host stands in the URL", line)
+		}
+		s.Header[name] = append(s.Header[name], strings.TrimSpace(value))
+	}
+	return s, nil
 }
 
 // caller is the identity that --as describes, made by the same rules as one that a provider proves; nil = nobody.

@@ -428,3 +428,19 @@ func TestGitHubsRetryAfterIsKept(t *testing.T) {
 		t.Errorf("asked %d times within a minute", n)
 	}
 }
+
+func TestASignInThatGitHubPutsOffPutsOffNobodyElse(t *testing.T) {
+	r := newRogue(t)
+	octocat(r)
+	c := ofGitHub(r, nil)
+	r.on(gitHubUser, func(w http.ResponseWriter, q *http.Request) {
+		w.Header().Set("Retry-After", "60")
+		answerJSON(403, "{}")(w, q)
+	})
+	_, err := c.Identify(t.Context(), redeemed(t, c), ordinary)
+	wants(t, err, provider.Unavailable, "rate_limited")
+	octocat(r)
+	if _, err := c.Identify(t.Context(), redeemed(t, c), ordinary); err != nil {
+		t.Errorf("the next one pays for it: %v", err)
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/doorward/doorward/flows/provider"
+	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/secret"
 )
 
@@ -244,5 +245,34 @@ func TestAServiceAccountGetsOneTokenForManyAndAnotherForOneThatIsRefused(t *test
 	who, err := c.Identify(t.Context(), &provider.Response{Tokens: tokensOf(r.idToken(member("alice@example.com")), "")}, ordinary)
 	if err != nil || len(who.Groups) != 1 {
 		t.Errorf("a service account needs no token of the person's: %v", err)
+	}
+}
+
+func TestAPersonWithANewAddressHasTheGroupsOfThatOne(t *testing.T) {
+	r := newRogue(t)
+	r.on(direct, func(w http.ResponseWriter, q *http.Request) {
+		if strings.Contains(q.FormValue("query"), "'new@example.com'") {
+			answerJSON(200, `{"memberships":[{"groupKey":{"id":"new-staff@example.com"}}]}`)(w, q)
+			return
+		}
+		answerJSON(200, `{"memberships":[{"groupKey":{"id":"old-staff@example.com"}}]}`)(w, q)
+	})
+	who := held(r, "old-staff@example.com")
+	who.Claims = identity.NewClaims(must(json.Marshal(r.claims(member("old@example.com")))))
+	moved := member("new@example.com")
+	moved["nonce"] = nil
+	r.on("/token", refreshing(r, r.idToken(moved)))
+	next, err := r.client(ofGoogle(r, nil)).Refresh(t.Context(), who)
+	if err != nil || !slices.Equal(next.Groups, []string{"new-staff@example.com"}) {
+		t.Fatalf("%v %v", next, err)
+	}
+}
+
+func TestAnAccountOfNoOrganisationIsNeverAskedAbout(t *testing.T) {
+	r := newRogue(t)
+	r.on(direct, answerJSON(200, googlePage))
+	who, err := r.client(ofGoogle(r, nil)).Identify(t.Context(), response(r.idToken(map[string]any{"email": "alice@example.com", "email_verified": true})), ordinary)
+	if err != nil || who.Groups != nil || r.count(direct) != 0 {
+		t.Errorf("%v %v: anybody can open an account with somebody else's address", who, err)
 	}
 }

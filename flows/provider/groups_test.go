@@ -392,6 +392,16 @@ func TestANewTokenThatMayNotAskEndsTheSession(t *testing.T) {
 	}
 }
 
+func TestWhoIsInMoreGroupsThanASessionHoldsIsSignedInAnewAndTold(t *testing.T) {
+	r := newRogue(t)
+	who := held(r, "g0")
+	r.pass(6 * time.Minute)
+	r.on(memberships, answerJSON(200, graphGroups(0, 2001, "")))
+	r.on("/token", refreshing(r, r.idToken(map[string]any{"hasgroups": true, "nonce": nil})))
+	_, err := r.client(ofEntra(r, nil)).Refresh(t.Context(), who)
+	wants(t, err, provider.Refused, "too_many_groups")
+}
+
 func TestOnlyWhatIsLookedUpCanBeUnconfirmed(t *testing.T) {
 	r := newRogue(t)
 	r.pass(time.Hour)
