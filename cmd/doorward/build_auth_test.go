@@ -52,8 +52,8 @@ func TestAProxyAsksAboutAPersonWhoSignedIn(t *testing.T) {
 	if page := s.question(b, "", "/asked/x?y=1"); page.Status != 202 || page.Header.Get("X-Auth-Request-User") != "alice" || page.Header.Get("X-Auth-Request-Email") != "alice@example.com" {
 		t.Errorf("after it: %d %v", page.Status, page.Header)
 	}
-	if page := s.question(b, "", "/x"); page.Status != 202 || !strings.HasPrefix(page.Header.Get("Authorization"), "Bearer ey") {
-		t.Errorf("about a route with an upstream and a credential: %d %v", page.Status, page.Header)
+	if page := s.question(b, "", "/x"); page.Status != 202 || page.Header.Get("X-Auth-Request-User") != "alice" || page.Header["Authorization"] != nil {
+		t.Errorf("P191 about a route with an upstream and a credential: %d %v", page.Status, page.Header)
 	}
 	if page := s.question(b, "?allowed_groups=board", "/asked/x"); page.Status != 403 {
 		t.Errorf("narrowed: %d", page.Status)

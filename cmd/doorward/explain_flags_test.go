@@ -39,7 +39,7 @@ require = 'request.header["x-tenant"][0] == "t:1"'
 
 func TestCheckSaysWhereEnvoyAsks(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "doorward.toml")
-	if err := os.WriteFile(path, []byte("[listen]\next_authz = \"127.0.0.1:4183\"\n"+strings.Replace(explainedTOML, "[listen]\n", "", 1)), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(strings.Replace(explainedTOML, "[listen]\n", "[listen]\next_authz = \"127.0.0.1:4183\"\n", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	status, out, errs := runCheck(t, path)
