@@ -158,11 +158,11 @@ type Deps struct {
 	Pages     *pages.Pages
 	Now       func() time.Time // nil = time.Now
 	Log       *slog.Logger
-	Posts     Keeper            // keeps forms over a login; nil = no route does
-	Streams   Streams           // ends what lasts longer than its session; nil = nothing does
+	Posts     Keeper  // keeps forms over a login; nil = no route does
+	Streams   Streams // ends what lasts longer than its session; nil = nothing does
 	// Current is the gateway that a reload has put in this one's place, and nil once there is none any more: streams go on
 	// only by its rules. nil = this one for ever.
-	Current func() *Gateway
+	Current   func() *Gateway
 	StickyKey []byte            // of the cookies of sticky sessions, the same at every replica; nil = one is made
 	Transport http.RoundTripper // nil = tuned transports of our own; tests over memory. It must not repeat approved requests
 
@@ -188,12 +188,12 @@ type Gateway struct {
 	balanced []*route // that have upstreams, in the order of the configuration
 	watch    watchers
 
-	approvals  *approvals // nil where no route has approve
-	kept       *kept      // nil where no route keeps forms
+	approvals *approvals // nil where no route has approve
+	kept      *kept      // nil where no route keeps forms
 
-	crossOrigin bool // some route answers preflights
-	resources  resources  // nil where no route accepts bearer
-	possession possession
+	crossOrigin bool      // some route answers preflights
+	resources   resources // nil where no route accepts bearer
+	possession  possession
 }
 
 // New validates and never touches the network.

@@ -32,7 +32,7 @@ type graph struct {
 	gateway *proxy.Gateway
 
 	extAuthz *extauthz.Handler // nil without listen.ext_authz
-	pages   *pages.Pages
+	pages    *pages.Pages
 
 	providers   map[string]*provider.Client
 	revoker     *flows.Revoker
