@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -26,10 +27,12 @@ type gateway struct {
 	log     *slog.Logger
 
 	reloading sync.Mutex
-	fresh     chan struct{} // wakes warmUp after a reload
+	fresh     chan struct{}                // wakes warmUp after a reload
+	read      map[string][sha256.Size]byte // what the files held at the start, for watch
 }
 
 func newGateway(c *config.Config, o config.Options, st *state, log *slog.Logger) (*gateway, error) {
+	read := digests(nil, c.Files())
 	first, err := build(c, st, nil, log)
 	if err != nil {
 		return nil, err
@@ -38,7 +41,7 @@ func newGateway(c *config.Config, o config.Options, st *state, log *slog.Logger)
 		first.close()
 		return nil, err
 	}
-	g := &gateway{options: o, state: st, log: log, fresh: make(chan struct{}, 1)}
+	g := &gateway{options: o, state: st, log: log, fresh: make(chan struct{}, 1), read: read}
 	g.tellReload(nil, first, "", nil)
 	g.graph.Store(first)
 	st.serving.Store(first)

@@ -96,7 +96,7 @@ func live(ctx context.Context, signals chan os.Signal, server *edge.Server, gw *
 	var background sync.WaitGroup
 	defer background.Wait()
 	background.Go(func() { handleSignals(ctx, signals, stop, gw, health, log) })
-	background.Go(func() { watch(ctx, gw.files, func() { gw.reload("a file of the configuration changed") }) })
+	background.Go(func() { watch(ctx, gw.read, gw.files, func() { gw.reload("a file of the configuration changed") }) })
 	background.Go(func() { gw.warmUp(ctx) })
 	err := server.Run(ctx)
 	stop()

@@ -13,11 +13,10 @@ import (
 const watchInterval = 5 * time.Second
 
 // watch calls changed whenever the content of one of the files differs from what it was
-// at the last call. files is asked anew each time, as a reload may name others. A file
+// at the last call; seen is what it was when they were read. files is asked anew each time, as a reload may name others. A file
 // that is missing or unreadable for a moment counts as unchanged: editors and secret
 // volumes replace files in two steps.
-func watch(ctx context.Context, files func() []string, changed func()) {
-	seen := digests(nil, files())
+func watch(ctx context.Context, seen map[string][sha256.Size]byte, files func() []string, changed func()) {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	for {
