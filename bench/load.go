@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -20,8 +21,9 @@ type target struct {
 	pid     int
 	address string
 	request []byte
-	size    int    // of the body that must come back
-	status  string // and the status; "" = 200
+	others  [][]byte // requests that take turns, in the place of request; nil = that one alone
+	size    int      // of the body that must come back
+	status  string   // and the status; "" = 200
 
 	// pause between two requests of a connection: 0 loads the gateway as much as it can take, more
 	// leaves it time, so that latency shows and not capacity.
@@ -87,7 +89,11 @@ func (t *target) hammer(ctx context.Context, until time.Time) (latencies []time.
 	}
 	r := bufio.NewReaderSize(conn, 16<<10)
 	for now := time.Now(); now.Before(until) && ctx.Err() == nil; {
-		if _, err := conn.Write(t.request); err != nil {
+		request := t.request
+		if t.others != nil {
+			request = t.others[rand.IntN(len(t.others))]
+		}
+		if _, err := conn.Write(request); err != nil {
 			return nil, err
 		}
 		if err := t.readAnswer(r); err != nil {

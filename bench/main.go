@@ -27,6 +27,8 @@ type options struct {
 	identities  int
 	size        int
 	base        string
+	sessions    int
+	active      int
 	routes      [2]int // further ones of the first and the second gateway
 	stream      string // size of the bodies
 	streamAt    string // who takes them
@@ -44,10 +46,12 @@ func main() {
 	flag.StringVar(&o.store, "store", "memory", "sessions.store of the gateway: memory, bolt or cookie")
 	flag.StringVar(&o.compare, "compare", "bare", "bare: rp-inject and doorward; basic: a cookie session and HTTP Basic; waiting: nobody waits and many do; "+
 		"bearer, exchange, credentials: rp-inject and doorward with a checked bearer token, an exchanged token, a token of its own by the egress listener; "+
-		"forward-auth: rp-inject, and doorward that is asked by another proxy; nginx, haproxy: these as plain proxies and doorward; routes: few and many")
+		"forward-auth: rp-inject, and doorward that is asked by another proxy; nginx, haproxy: these as plain proxies and doorward; routes, sessions: few and many")
 	flag.IntVar(&o.size, "size", 1024, "bytes of the upstream's answer")
 	flag.StringVar(&o.base, "base", baseHTTP, "transport of rp-inject: http, which is http.Transport, or wire, the one that doorward uses")
 	flag.IntVar(&o.routes[1], "routes", 10_000, "with -compare routes: routes of the second gateway; the first has 10")
+	flag.IntVar(&o.sessions, "sessions", 1_000_000, "with -compare sessions: sessions of the second gateway; the first has 10")
+	flag.IntVar(&o.active, "active", 10_000, "with -compare sessions: how many of them are in use, in turn")
 	flag.IntVar(&o.waiting, "waiting", 10_000, "with -compare waiting: device sign-ins under way")
 	flag.BoolVar(&o.polled, "polled", false, "with -compare waiting: each of them is polled every five seconds, as a page does")
 	flag.IntVar(&o.crowd, "crowd", 0, "measure nothing: send so many requests at once for which a token is missing, and count the calls at the provider (1000)")
@@ -146,6 +150,8 @@ func (s *stage) comparison(ctx context.Context) (comparison, error) {
 		return s.forwardAuthComparison(ctx)
 	case compareNginx, compareHAProxy:
 		return s.plainComparison(ctx)
+	case compareSessions:
+		return s.sessionsComparison(ctx)
 	case compareRoutes:
 		return s.routesComparison(ctx)
 	}
