@@ -18,6 +18,9 @@
 // steps with the same parts: find (a target, by the configuration's words alone), identify, credential, forward. No part of a
 // call, and nothing that an upstream answers, decides where a token goes.
 //
+// Other proxies ask about requests that they forward themselves: forward_auth.go, and package extauthz for Envoy. A question takes
+// the steps of a request (steps.go), and ends with an answer.
+//
 // Start at Gateway.serve in proxy.go, or at Egress.serve in egress.go. The attacks of the catalogue are tests by their numbers,
 // attack_*_test.go, against a gateway on a real socket (lab_test.go) in front of an upstream
 // that notes every byte (capture_test.go).

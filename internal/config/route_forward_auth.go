@@ -16,5 +16,8 @@ func (c *composer) checkAsked(t table, rt *proxy.Route) {
 	if rt.Approve != nil {
 		t.wrong("approve", "it needs an upstream: a request that only a forward-auth question is about cannot be held until somebody consents")
 	}
+	if rt.Credential != "none" {
+		t.l.warn("%s: credential = %q: whoever is let through to %s/auth is told it, in the answer that is for the proxy; the proxy must not let that path be reached from outside", t.path, rt.Credential, c.c.Listen.Prefix)
+	}
 	t.checkIdle("this route has no upstream; whoever asks about it forwards the requests", "strip_prefix", "add_prefix", "rewrite", "host_header", "response_headers", "compress")
 }
