@@ -407,7 +407,7 @@ func TestTenThousandTextsNeedNoMoreMemoryThanOne(t *testing.T) {
 			once()
 		}
 		runtime.ReadMemStats(&after)
-		if each := (after.TotalAlloc - before.TotalAlloc) / 200; each > 64<<10 { // the pool may be emptied now and then
+		if each := (after.TotalAlloc - before.TotalAlloc) / 200; each > 512<<10 { // a new encoder each time would be more; under the race detector a pool drops every fourth
 			t.Errorf("%s: %d bytes for each answer", c, each)
 		}
 		zeros := make([]byte, 1<<20)
