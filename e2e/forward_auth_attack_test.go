@@ -47,7 +47,7 @@ var targets = []string{
 	"/admin%00", "/public/%00/../admin", "/public/x%0d%0aX-Forwarded-Uri:%20/y", "/public/%09/../admin", "/admin%20", "/admin%2f", "/admin.", "/public/x%c0%af..%c0%afadmin",
 	"/public/é/x", "/public/%C3%A9", "/orders/%7Ealice", "/orders/~alice", "/orders/a+b", "/orders/a%20b", "/orders/(x)'!*,=:@&$", "/orders/%28x%29", "/public/a|b", "/public/a\"b", "/public/^`{}<>", "/public/%",
 	"/oauth2/../admin", "/oauth2/..%2fadmin", "/oauth2/%2e%2e/admin", "/oauth2//../admin", "/oauth2;/../admin", "/oauth2/..;/admin", "/OAUTH2/../admin", "/oauth2/start/../../admin", "//oauth2/callback", "/%6fauth2/callback", "/oauth2%2fcallback", "/oauth2",
-	"/doorward-question", "/@sign_in",
+	"/doorward-question", "/@sign_in", "/@refused",
 	"http://wiki.example.com/admin", "http://wiki.example.com/public/../admin", "https://wiki.example.com/admin/x", "http://other.example.com/admin", "http://wiki.example.com//admin", "*", "admin", "/public/ /../admin", "/admin HTTP/1.1 /public",
 }
 

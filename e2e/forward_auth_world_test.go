@@ -74,10 +74,15 @@ func people() map[string]map[string]any {
 // newGuarded starts one. run makes the proxy; more is configuration that comes first.
 func newGuarded(t *testing.T, run func(t *testing.T, dir string, p places) *exec.Cmd, more string, o providerOptions) *guarded {
 	t.Helper()
+	return newGuardedTrusting(t, "127.0.0.1/32", run, more, o)
+}
+
+func newGuardedTrusting(t *testing.T, trusted string, run func(t *testing.T, dir string, p places) *exec.Cmd, more string, o providerOptions) *guarded {
+	t.Helper()
 	g := &guarded{world: &world{app: newWiki(t), gateway: newGateway(t)}}
 	o.Clients, o.People = []map[string]any{client(wikiSite, "client_secret_basic")}, people()
 	g.provider = newProvider(t, o)
-	g.gateway.configure(t, "trusted_proxies = [\"127.0.0.1/32\"]\n"+more+g.providerTable("")+wikiRoutes)
+	g.gateway.configure(t, fmt.Sprintf("trusted_proxies = [%q]\n", trusted)+more+g.providerTable("")+wikiRoutes)
 	g.doorward = "127.0.0.1" + g.gateway.origin[strings.LastIndexByte(g.gateway.origin, ':'):]
 	g.gateway.origin = wikiSite
 	g.public = fmt.Sprintf("127.0.0.1:%d", freePort(t))

@@ -113,7 +113,7 @@ func (f *Flows) measure(r *http.Request, a *attempt, ended []int64) []pages.Fact
 	now := f.deps.Now()
 	times = append(times, now.UTC().Format(time.TimeOnly))
 	session, _ := f.deps.Sessions.Load(r) // what cannot be known is none
-	return []pages.Fact{
+	facts := []pages.Fact{
 		{Name: "Request host", Value: bounded(r.Host)},
 		{Name: "Outside origin", Value: a.here.String()},
 		{Name: "Scheme", Value: a.here.Scheme},
@@ -125,6 +125,10 @@ func (f *Flows) measure(r *http.Request, a *attempt, ended []int64) []pages.Fact
 		{Name: "Sign-ins", Value: fmt.Sprintf("%d within %d seconds", len(times), now.Unix()-ended[0])},
 		{Name: "Times", Value: strings.Join(times, ", ") + " UTC"},
 	}
+	if session != nil { // cookies are kept: whoever asks about the session is not answered
+		facts = append(facts, pages.Fact{Name: "To check", Value: "a proxy in front that asks about requests (forward-auth) must be listed in listen.trusted_proxies"})
+	}
+	return facts
 }
 
 // sessionCookie names the session cookie with the attributes it is set with.

@@ -70,7 +70,7 @@ func TestR5ALoopWithASessionEnds(t *testing.T) {
 	w.idp.Misbehave(idp.Member("expires_in", 0.000001).Always())
 	b := w.net.Browser()
 	page := b.Open(t, app+"/x").SignIn(t, "alice", "alice")
-	expect(t, page, http.StatusLoopDetected, codeLoop, "yes, with a session that the page did not accept", "and cannot be refreshed")
+	expect(t, page, http.StatusLoopDetected, codeLoop, "yes, with a session that the page did not accept", "and cannot be refreshed", "must be listed in listen.trusted_proxies")
 	if n := w.idp.Count(idp.Token); n != loopLimit-1 {
 		t.Errorf("%d codes were redeemed", n)
 	}

@@ -84,6 +84,9 @@ func TestP050TwoLengths(t *testing.T) {
 		"TE.CL":            "POST /public/x HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(hidden), strings.ReplaceAll(hidden, "/admin", "/other")),
 		"CL.CL":            "POST /public/x HTTP/1.1\r\nHost: app.test\r\nContent-Length: 0\r\nContent-Length: 44\r\n\r\n" + hidden,
 		"CL list":          "POST /public/x HTTP/1.1\r\nHost: app.test\r\nContent-Length: 0, 44\r\n\r\n" + hidden,
+		"TE, CL":           "POST /admin/x HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" + hidden,
+		"TE, CL of GET":    "GET /public/x HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n0\r\n\r\n" + hidden,
+		"TE":               "POST /public/x HTTP/1.1\r\nHost: app.test\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" + hidden, // looks the same to us
 		"CL of GET":        "GET /public/x HTTP/1.1\r\nHost: app.test\r\nContent-Length: 0\r\n\r\n" + hidden,
 		"CL with sign":     "POST /public/x HTTP/1.1\r\nHost: app.test\r\nContent-Length: +0\r\n\r\n" + hidden,
 		"bare CR":          "POST /public/x HTTP/1.1\r\nHost: app.test\r\nX: a\rContent-Length: 44\r\n\r\n" + hidden,
@@ -98,6 +101,9 @@ func TestP050TwoLengths(t *testing.T) {
 			if len(answers) == 0 {
 				t.Error("no answer")
 			}
+			if strings.Contains(request, "Transfer-Encoding") && (len(answers) != 1 || !answers[0].Close) {
+				t.Errorf("RFC 9112 §6.1: the connection has to end after one answer: %v", answers)
+			}
 			for i, a := range answers {
 				if i > 0 && a.StatusCode != http.StatusUnauthorized { // judged as what it is: a request of nobody
 					t.Errorf("what was hidden is answered %s", a.Status)
@@ -105,6 +111,49 @@ func TestP050TwoLengths(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestP050TheConnectionEndsWhateverIsAnswered(t *testing.T) {
+	const chunks = "\r\nConnection: keep-alive\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+	one := func(t *testing.T, l *lab, status int, request string) {
+		t.Helper()
+		r := bufio.NewReader(l.write(request + chunks + "GET /public/x HTTP/1.1\r\nHost: app.test\r\n\r\n"))
+		if a := l.read(r, "POST"); a.StatusCode != status || !a.Close {
+			t.Errorf("answer %s, closes: %v", a.Status, a.Close)
+		}
+		if a := l.read(r, "GET"); a.StatusCode != 0 {
+			t.Errorf("and a second one: %s", a.Status)
+		}
+	}
+	l := newLab(t, func(c *Config, _ *Deps) {
+		c.Routes = append(c.Routes, Route{Name: "static", Path: "/static", Public: true, Methods: []string{"POST"}, Answer: &Answer{Respond: &Respond{Body: "x"}}})
+	})
+	l.e.answers(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/public/hints" {
+			w.WriteHeader(http.StatusEarlyHints) // what was said before it does not last
+		}
+		_, _ = io.Copy(io.Discard, r.Body) // the answer is not an early one
+		w.Header().Set("Connection", "keep-alive")
+		_, _ = io.WriteString(w, "all")
+	})
+	for target, status := range map[string]int{"/public/x": 200, "/public/hints": 200, "/x": 401, "/x/../y": 400, "/oauth2/none": 404, "/oauth2/auth": 401, "/static": 200} {
+		t.Run(target, func(t *testing.T) { one(t, l.on(t), status, "POST "+target+" HTTP/1.1\r\nHost: app.test") })
+	}
+	o := newOutside(t, nil)
+	for target, status := range map[string]int{"/open/x": 200, "/none": 403, "/token": 200} {
+		t.Run("egress "+target, func(t *testing.T) {
+			one(t, o.on(t).lab, status, "POST "+target+" HTTP/1.1\r\nHost: "+o.self)
+		})
+	}
+	t.Run("one that says only how long it is goes on", func(t *testing.T) {
+		l := l.on(t)
+		r := bufio.NewReader(l.write(strings.Repeat("POST /public/x HTTP/1.1\r\nHost: app.test\r\nContent-Length: 3\r\n\r\nabc", 3)))
+		for range 3 {
+			if a := l.read(r, "POST"); a.StatusCode != http.StatusOK || a.Close {
+				t.Errorf("answer %s, closes: %v", a.Status, a.Close)
+			}
+		}
+	})
 }
 
 func TestP051TransferEncodings(t *testing.T) {

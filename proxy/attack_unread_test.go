@@ -30,7 +30,7 @@ func TestP056P057ARefusalDoesNotWaitForABodyThatNeverComes(t *testing.T) {
 		mux.HandleFunc("POST /oauth2/form", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "read nothing") })
 		d.Own = mux
 		c.Routes[2].Limits.MaxBody = 3
-		c.Routes = append(c.Routes, Route{Name: "static", Path: "/static", Public: true, Answer: &Answer{Respond: &Respond{Body: "x"}}})
+		c.Routes = append(c.Routes, Route{Name: "static", Path: "/static", Public: true, Methods: []string{"POST"}, Answer: &Answer{Respond: &Respond{Body: "x"}}})
 	})
 	for name, c := range map[string]struct {
 		target, who string

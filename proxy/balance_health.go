@@ -65,6 +65,8 @@ type prober struct {
 	url     url.URL
 	host    string // as requests have it: an application that answers for one host only must be asked by it
 
+	replaced func() bool // by a prober of a newer configuration; nil = never
+
 	row int // good answers in a row; negative: bad ones
 }
 
@@ -134,15 +136,15 @@ func (c *prober) check(ctx context.Context) error {
 }
 
 // note counts an outcome, and changes the state of the upstream when enough of one kind came in a row. Until the first one
-// it counts as up; if that is bad, it is believed alone: each reload begins anew, and must not send people to what was
-// known to be down for as long as it took to find out.
+// it counts as it did before a reload, else as up; if that is bad, it is believed alone: people must not be sent to what
+// could be known to be down.
 func (c *prober) note(err error) {
 	h, m := c.balance.health, c.member
 	switch {
 	case err == nil:
 		c.row = max(c.row, 0) + 1
 		if c.row >= h.Rise && m.down.CompareAndSwap(true, false) {
-			c.balance.tell(slog.LevelInfo, "upstream is up", m)
+			c.balance.tell(c.level(slog.LevelInfo), "upstream is up", m)
 		}
 	default:
 		if c.row == 0 {
@@ -150,8 +152,35 @@ func (c *prober) note(err error) {
 		}
 		c.row = min(c.row, 0) - 1
 		if -c.row >= h.Fall && m.down.CompareAndSwap(false, true) {
-			c.balance.tell(slog.LevelWarn, "upstream is down", m, slog.String("error", err.Error()))
+			c.balance.tell(c.level(slog.LevelWarn), "upstream is down", m, slog.String("error", err.Error()))
 		}
+	}
+}
+
+// level is that of a change, which one configuration tells and not also the one before, until that ends.
+func (c *prober) level(usual slog.Level) slog.Level {
+	if c.replaced != nil && c.replaced() {
+		return slog.LevelDebug
+	}
+	return usual
+}
+
+// follow takes over what the gateway that serves now knows of the same upstreams, asked in the same way: so a reload tells
+// nobody again that one is down, and sends nobody there.
+func (w *watchers) follow(g *Gateway, current func() *Gateway) {
+	if current == nil || len(w.probers) == 0 {
+		return
+	}
+	type question struct{ route, host, url string }
+	down := make(map[question]bool)
+	if before := current(); before != nil {
+		for _, c := range before.watch.probers {
+			down[question{c.balance.route, c.host, c.url.String()}] = c.member.down.Load()
+		}
+	}
+	for _, c := range w.probers {
+		c.replaced = func() bool { now := current(); return now != nil && now != g }
+		c.member.down.Store(down[question{c.balance.route, c.host, c.url.String()}])
 	}
 }
 

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -140,6 +142,68 @@ func TestACheckThatTakesTooLongIsABadOne(t *testing.T) {
 	}
 	if a := l.send("GET", "/public/x"); a.StatusCode != 200 { // there is no other
 		t.Errorf("answer %s", a.Status)
+	}
+}
+
+func TestAReloadTellsNothingAgainOfAnUpstreamThatIsDown(t *testing.T) {
+	var ill atomic.Bool
+	ill.Store(true)
+	var serving atomic.Pointer[Gateway]
+	logs := &lockedBuffer{}
+	build := func() *Gateway {
+		l := newLab(t, func(c *Config, d *Deps) {
+			c.Routes[2].Upstreams, c.Routes[2].Balance.Health = []*url.URL{address("http://a.test:80")}, &Health{Path: "/healthz"}
+			d.Current = serving.Load
+			d.Log = slog.New(slog.NewJSONHandler(logs, nil))
+			d.Transport = roundTrip(func(*http.Request) (*http.Response, error) {
+				res := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody}
+				if ill.Load() {
+					res.StatusCode = http.StatusInternalServerError
+				}
+				return res, nil
+			})
+		})
+		return l.g
+	}
+	down := func(g *Gateway) bool {
+		return slices.ContainsFunc(g.Upstreams(), func(s UpstreamState) bool { return s.Route == "public" && s.Down })
+	}
+	told := func(what string) int { return strings.Count(logs.String(), what) }
+	first := build()
+	serving.Store(first)
+	synctest.Test(t, func(t *testing.T) {
+		first.Start()
+		synctest.Wait()
+		first.Close()
+	})
+	if !down(first) || told("upstream is down") != 1 {
+		t.Fatalf("it is not down: %s", logs.String())
+	}
+	second := build()
+	if !down(second) {
+		t.Error("people are sent to what is known to be down")
+	}
+	serving.Store(second)
+	synctest.Test(t, func(t *testing.T) {
+		second.Start()
+		time.Sleep(3 * healthInterval)
+		synctest.Wait()
+		if !down(second) || told("upstream is down") != 1 {
+			t.Errorf("it is told again: %s", logs.String())
+		}
+		ill.Store(false)
+		time.Sleep(3 * healthInterval)
+		synctest.Wait()
+		for range healthRise { // the first one asks on for a minute
+			first.watch.probers[0].note(nil)
+		}
+		second.Close()
+	})
+	if down(first) || down(second) || told("upstream is up") != 1 {
+		t.Errorf("it is not up once: %s", logs.String())
+	}
+	if third := build(); down(third) {
+		t.Error("what is up is down after a reload")
 	}
 }
 

@@ -250,7 +250,7 @@ func TestRequireIsAskedBesideTheRules(t *testing.T) {
 			})
 		})
 	}
-	if log := b.log.String(); !strings.Contains(log, `"rule":"require"`) || !strings.Contains(log, "there is no level in this request") {
+	if log := b.log.String(); !strings.Contains(log, `"rule":"require"`) || !strings.Contains(log, "there is no claims.level of this caller") {
 		t.Errorf("the log does not say what is missing: %s", log)
 	}
 }

@@ -35,6 +35,7 @@ func holdBody(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *htt
 	}
 	in := *r
 	h := &unread{ResponseWriter: w, body: &body{ReadCloser: r.Body}, small: r.ContentLength > 0 && r.ContentLength <= smallBody && r.Header["Expect"] == nil}
+	h.last = r.ContentLength < 0
 	in.Body = h.body
 	return h, &in
 }
@@ -66,6 +67,11 @@ type unread struct {
 	body  *body
 	small bool // it can be waited for
 	begun bool // the answer
+
+	// The body is chunked, and the connection ends with this answer. Who sends a Content-Length as well may carry what
+	// somebody has smuggled past another server, and must get no second answer (RFC 9112 §6.1, P050). net/http drops that
+	// length before anybody sees it, so all who could have sent one are treated as if they had.
+	last bool
 }
 
 // Unwrap is for http.ResponseController and telemetry.From.
@@ -89,7 +95,7 @@ func (u *unread) begin() {
 	}
 	u.begun = true
 	h := u.Header()
-	if u.body.ended.Load() || h["Connection"] != nil || u.small && !u.body.broken.Load() && u.drained() {
+	if !u.last && (u.body.ended.Load() || h["Connection"] != nil || u.small && !u.body.broken.Load() && u.drained()) {
 		return // what is forwarded while it comes says itself that the connection closes: it must not be read here
 	}
 	h["Connection"] = []string{"close"}

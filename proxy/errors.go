@@ -48,6 +48,9 @@ var registeredMethods = set(strings.Fields(`
 	MKWORKSPACE MOVE ORDERPATCH PROPFIND PROPPATCH QUERY REPORT SEARCH UNCHECKOUT UNLOCK UPDATE UPDATEREDIRECTREF
 	VERSION-CONTROL`))
 
+// RegisteredMethod reports whether a method is one of those that may pass where a route does not list its own.
+func RegisteredMethod(method string) bool { return registeredMethods[method] }
+
 func set(values []string) map[string]bool {
 	m := make(map[string]bool, len(values))
 	for _, v := range values {

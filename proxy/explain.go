@@ -6,29 +6,32 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/doorward/doorward/internal/identity"
 	"github.com/doorward/doorward/internal/pages"
-	"github.com/doorward/doorward/internal/telemetry"
 )
 
 // Explanation is what would become of a request, without anything being sent: for an operator who asks why.
 type Explanation struct {
-	Answer string // the code of the error that it would get before any route; "" = none
+	Answer string // the code of the error that it would get, whatever a rule says; "" = none
 	Detail string
 
-	Own     bool   // one of Doorward's own endpoints
-	Route   string // or "egress NAME"
-	Logins  []string
-	Allowed bool
-	Rule    string // that decides
-	Approve bool   // the request would wait for an approval
+	Own       bool   // one of Doorward's own endpoints
+	Route     string // or "egress NAME"; "" = Answer comes before any
+	AskedOnly bool   // other proxies ask about the route; a request to Doorward itself gets 404
+	Logins    []string
+	Begins    bool // a browser with nobody at it is sent to sign in
+	Allowed   bool
+	Rule      string // that decides
+	Approve   bool   // the request would wait for an approval
+	Limits    []string
 
 	Target     string              // the URL that goes upstream; "" = none does
+	Others     []string            // where it may go in the place of Target: the upstreams share the requests
 	Host       string              // the Host it is asked under, where that is not the caller's
-	Itself     string              // what the route answers itself, or that it answers nothing; "" = an upstream does
+	Itself     string              // what the route answers itself; "" = an upstream does
 	Headers    map[string][]string // that are added to it, but for the credential; tokens in them, and texts of the configuration, which may be secrets, are "…"
 	Credential string
 	Source     Source // nil for the built-in ones
@@ -56,6 +59,9 @@ func (g *Gateway) Explain(s Supposed, who *identity.Identity) (*Explanation, err
 	if s.Header != nil {
 		r.Header = s.Header.Clone() // which is cleaned
 	}
+	if err := measure(r); err != nil {
+		return nil, err
+	}
 	r.RequestURI = r.URL.RequestURI()
 	w := unheard{make(http.Header)}
 	req, err := g.canonical(w, r)
@@ -65,6 +71,9 @@ func (g *Gateway) Explain(s Supposed, who *identity.Identity) (*Explanation, err
 	if g.own.holds(req.decoded) || g.resources.of(req) != nil {
 		return &Explanation{Own: true}, nil
 	}
+	if g.preflight(w, req) {
+		return preflighted(w.header, req), nil
+	}
 	rt, err := g.routes.Find(w, req)
 	if err != nil {
 		return answered(err)
@@ -73,16 +82,23 @@ func (g *Gateway) Explain(s Supposed, who *identity.Identity) (*Explanation, err
 }
 
 func (g *Gateway) explain(rt *route, req *CanonicalRequest, who *identity.Identity) (*Explanation, error) {
-	e := &Explanation{Route: rt.name, Logins: rt.logins, Credential: rt.credentialName, Source: rt.source}
+	e := &Explanation{
+		Route: rt.name, AskedOnly: rt.forwardAuthOnly(), Logins: rt.logins, Begins: rt.begins(), Limits: rt.limits.words(),
+		Credential: rt.credentialName, Source: rt.source,
+	}
+	if err := g.stopped(rt, req); err != nil {
+		return e, e.answer(err)
+	}
+	if err := rt.supposedly(e, req, who); err != nil {
+		return e, e.answer(err)
+	}
 	if rt.public {
-		who, e.Allowed, e.Rule = nil, true, "public"
-	} else {
-		e.Allowed, e.Rule = rt.supposedly(req, who)
+		who = nil
 	}
 	if a, err := g.approvals.of(rt, req); err == nil && a != nil {
 		e.Approve = true
 	}
-	if err := rt.explainDestination(e, req); err != nil || e.Itself != "" {
+	if err := rt.explainDestination(e, req); err != nil || e.Itself != "" || e.Answer != "" {
 		return e, err
 	}
 	in := rt.injection(who)
@@ -106,22 +122,48 @@ func (g *Gateway) explain(rt *route, req *CanonicalRequest, who *identity.Identi
 // explainDestination says where a request goes, or what is answered here.
 func (rt *route) explainDestination(e *Explanation, req *CanonicalRequest) error {
 	switch {
-	case rt.answer != nil && rt.answer.redirect != nil:
+	case rt.answer != nil:
+		return rt.explainAnswer(e, req)
+	case e.AskedOnly:
+		return nil
+	}
+	for i := range rt.upstreams {
+		up := &rt.upstreams[i]
+		path, decoded := rt.outgoing(req.Path, req.decoded, up)
+		to := up.address(path, decoded, req.Query)
+		if i > 0 {
+			e.Others = append(e.Others, to)
+			continue
+		}
+		e.Target = to
+		if host := rt.hostFor(req.site, up); host != req.site.authority {
+			e.Host = host
+		}
+	}
+	if e.Others != nil && rt.upstreamHost {
+		e.Host = "that of the upstream"
+	}
+	return nil
+}
+
+// explainAnswer says what the route answers itself to somebody whom its policy lets pass. A file is looked for as for HEAD,
+// which reads none.
+func (rt *route) explainAnswer(e *Explanation, req *CanonicalRequest) error {
+	e.Itself = rt.answer.String()
+	switch {
+	case !e.Allowed:
+	case rt.answer.redirect != nil:
 		to, err := rt.answer.redirect.location(req, rt)
 		e.Itself = fmt.Sprintf("%d, to %s", rt.answer.redirect.status, to)
 		return err
-	case rt.answer != nil:
-		e.Itself = rt.answer.String()
-		return nil
-	case len(rt.upstreams) == 0:
-		e.Itself = "no_route: this route is for forward-auth only"
-		return nil
-	}
-	up := &rt.upstreams[0]
-	path, decoded := rt.outgoing(req.Path, req.decoded, up)
-	e.Target = up.address(path, decoded, req.Query)
-	if host := rt.hostFor(req.site, up); host != req.site.authority {
-		e.Host = host
+	case rt.answer.files != nil:
+		asked := *req
+		if asked.in = req.in.Clone(req.in.Context()); asked.Method == http.MethodGet {
+			asked.Method, asked.in.Method = http.MethodHead, http.MethodHead
+		}
+		if err := rt.answer.files.serve(unheard{make(http.Header)}, &asked, rt); err != nil {
+			return e.answer(err)
+		}
 	}
 	return nil
 }
@@ -158,99 +200,6 @@ func (f field) shown() []string {
 	return f.values
 }
 
-// supposedly asks login list, deny, allow and require, in the order of decide. The decision hook is not asked.
-func (rt *route) supposedly(req *CanonicalRequest, who *identity.Identity) (bool, string) {
-	a := rt.callers.accept
-	byLogin := a.session || a.token || a.basic
-	switch {
-	case a.bearer && tokenInQuery(req.Query):
-		return false, "a token in the query of an address is not accepted"
-	case who == nil:
-	case who.Login != "" && !(byLogin && slices.Contains(rt.logins, who.Login)):
-		return false, fmt.Sprintf("a session of login %q does not count here", who.Login)
-	case who.Login == "" && a.bearer && !a.key && !byLogin && rt.issuers != nil && !slices.Contains(rt.issuers, who.Issuer):
-		return false, "tokens of " + who.Issuer + " do not count here"
-	}
-	v := rt.judgeHere(req, who)
-	rule := v.rule
-	if v.err != nil {
-		rule = v.err.Error()
-	}
-	switch {
-	case v.outcome != Allow && rt.lets(v):
-		return true, v.dry()
-	case v.outcome != Allow:
-		return false, rule
-	case rt.require != nil:
-		rule += ", " + ruleRequire
-	}
-	if rt.hook != nil {
-		rule += ", if the decision hook agrees, which is not asked now"
-	}
-	return true, rule
-}
-
-// Explain judges an outgoing request of who. ok is false if the URL is no address of an [[egress]]: by path, by host, or in
-// the absolute form of a proxy. What names the listener itself is answered as the listener would.
-func (e *Egress) Explain(method, target string, who *identity.Identity) (x *Explanation, ok bool, err error) {
-	r, err := supposed(method, target)
-	if err != nil {
-		return nil, false, err
-	}
-	if e.directory.lookup("", r.Host) == nil && e.directory.lookup(r.URL.Scheme, r.Host) == nil {
-		return nil, false, nil // whatever its path is: it may be a route's
-	}
-	for _, form := range []string{r.URL.RequestURI(), target} {
-		r.RequestURI = form
-		c := &call{in: r, record: &telemetry.Record{}}
-		var no *pages.Error
-		switch err := e.directory.find(unheard{make(http.Header)}, c); {
-		case errors.As(err, &no) && no.Code == codeNoSuchTarget:
-			continue
-		case err != nil:
-			x, err = answered(err)
-			return x, true, err
-		case c.target == nil:
-			return &Explanation{Own: true}, true, nil
-		case !c.target.methods[method]:
-			x, err = answered(methodNotAllowed(unheard{make(http.Header)}, c.target.allowed()))
-			return x, true, err
-		}
-		return c.explain(who), true, nil
-	}
-	if at := e.directory.lookup("", r.Host); at != nil && at.self {
-		x, err = answered(noSuchTarget(target))
-		return x, true, err
-	}
-	return nil, false, nil
-}
-
-func (c *call) explain(who *identity.Identity) *Explanation {
-	t, up := c.target, c.upstream
-	if up == nil {
-		up = &t.upstreams[0]
-	}
-	path, decoded := c.encoded, c.decoded
-	if !c.whole {
-		path, decoded = up.base+path, up.decodedBase+decoded
-	}
-	x := &Explanation{Route: t.label, Allowed: true, Rule: "any local caller", Target: up.address(path, decoded, c.query), Credential: credentialNone, Source: t.source}
-	if t.bearer != nil {
-		x.Rule = "whoever brings a bearer token that counts"
-		x.Allowed = who != nil && who.Login == ""
-	}
-	switch {
-	case t.session:
-		x.Credential = credentialSession
-	case t.source != nil:
-		x.Credential = ""
-		if named, ok := t.source.(interface{ Name() string }); ok {
-			x.Credential = named.Name()
-		}
-	}
-	return x
-}
-
 // address is a URL at an upstream, for a person.
 func (up *upstream) address(path, decoded, query string) string {
 	u := url.URL{Scheme: up.scheme, Host: up.host, Path: decoded, RawPath: path, RawQuery: query}
@@ -273,12 +222,35 @@ func supposed(method, target string) (*http.Request, error) {
 	}, nil
 }
 
+// measure takes the length of the body out of the headers, as net/http does.
+func measure(r *http.Request) (err error) {
+	length := r.Header["Content-Length"]
+	if length == nil {
+		return nil
+	}
+	delete(r.Header, "Content-Length")
+	if r.ContentLength, err = strconv.ParseInt(length[0], 10, 64); err != nil || r.ContentLength < 0 || len(length) > 1 {
+		return fmt.Errorf("Content-Length: %q is not the number of bytes of a body", strings.Join(length, ", "))
+	}
+	return nil
+}
+
 func answered(err error) (*Explanation, error) {
-	var e *pages.Error
-	if !errors.As(err, &e) {
+	e := &Explanation{}
+	if err := e.answer(err); err != nil {
 		return nil, err
 	}
-	return &Explanation{Answer: e.Code, Detail: e.Detail}, nil
+	return e, nil
+}
+
+// answer says that a request gets an error answer. It returns what is none.
+func (e *Explanation) answer(err error) error {
+	var answer *pages.Error
+	if !errors.As(err, &answer) {
+		return err
+	}
+	e.Answer, e.Detail, e.Itself = answer.Code, answer.Detail, ""
+	return nil
 }
 
 // unheard is a ResponseWriter of an answer that nobody gets.

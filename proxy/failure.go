@@ -18,6 +18,7 @@ var (
 	errStatus      = errors.New("the upstream answered with a status below 100")
 	errAnswer      = errors.New("the upstream's answer is not valid HTTP, is not what was asked for, or its header is too long")
 	errTimeout     = errors.New("the upstream did not answer in time")
+	errGone        = errors.New("the connection was given up before the answer came: the upstream ended it, or sent what is not valid HTTP")
 	errRequestBody = errors.New("the body of the request is not valid HTTP, or ends too early")
 )
 
@@ -39,6 +40,8 @@ func printable(err, otherwise error) error {
 		return certificate
 	case errors.As(err, &record):
 		return record
+	case errors.Is(err, net.ErrClosed): // we closed it, and the error that made us do so is lost: this one would put the blame on us
+		return errGone
 	case errors.As(err, &network):
 		return network
 	}

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -148,5 +150,18 @@ func TestOtherErrorsAreReplacedWhole(t *testing.T) {
 		if got := printable(err, errAnswer).Error(); strings.Contains(got, "s3cret") {
 			t.Errorf("%q", got)
 		}
+	}
+}
+
+func TestTheLogDoesNotCallWhatAnUpstreamHasBrokenAClosedConnection(t *testing.T) {
+	ours := &net.OpError{Op: "write", Net: "tcp", Err: net.ErrClosed} // of a request that is still sent when reading has failed
+	for _, err := range []error{ours, fmt.Errorf("net/http: HTTP/1.x transport connection broken: %w", ours)} {
+		if got := printable(err, errAnswer); !errors.Is(got, errGone) || strings.Contains(got.Error(), "use of closed") {
+			t.Errorf("%v", got)
+		}
+	}
+	theirs := &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
+	if got := printable(theirs, errAnswer); !errors.Is(got, syscall.ECONNRESET) {
+		t.Errorf("%v", got)
 	}
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,12 +16,13 @@ import (
 // canonicaliser, one table of routes, one decision (S1). Only the last step is another: instead of being forwarded, what the
 // upstream would get is told to the proxy, which sends it on.
 type forwardAuth struct {
-	gateway *Gateway
-	prefix  string // "/oauth2"
+	gateway   *Gateway
+	prefix    string // "/oauth2"
+	strangers *strangers
 }
 
-func newForwardAuth(g *Gateway, c Config) (*forwardAuth, error) {
-	return &forwardAuth{gateway: g, prefix: c.Prefix}, nil
+func newForwardAuth(g *Gateway, c Config, d Deps) (*forwardAuth, error) {
+	return &forwardAuth{gateway: g, prefix: c.Prefix, strangers: newStrangers(d.Now, d.Log)}, nil
 }
 
 // manner is how a question is asked, and so how it is answered.
@@ -30,6 +32,7 @@ const (
 	asAuth    manner = iota // PREFIX/auth: 202; refusals are 401, 403 and 503, which is all that nginx understands
 	asSession               // PREFIX/session/forwardauth: 204
 	asEnvoy                 // PREFIX/auth/ORIGINAL/PATH: 200, the only yes that Envoy knows; refusals reach the client as they are
+	asPage                  // PREFIX/auth?refusal=page: never a yes; the refusal as it reaches the client, for proxies that lose bodies
 )
 
 // Where a proxy says what it is asked for: nginx, Traefik, Caddy and their ingresses each have their own.
@@ -70,7 +73,10 @@ func (f *forwardAuth) asked(r *http.Request) (q question, ok bool) {
 	path, query, _ := strings.Cut(rest, "?")
 	switch {
 	case path == authPath:
-		q.query, q.redirect = query, wantsRedirect(query)
+		q.query, q.redirect = query, querySays(query, "redirect=true")
+		if querySays(query, "refusal=page") {
+			q.manner, q.redirect = asPage, true
+		}
 	case path == sessionAuthPath:
 		q.manner = asSession
 	case strings.HasPrefix(path, authPath+"/"):
@@ -211,13 +217,16 @@ func original(r *http.Request, method, host, target string) *http.Request {
 	return &in
 }
 
-// answer answers it: 202, 401, 403, 503, and 302 with redirect=true.
+// answer answers it: 202, 401, 403, 503, and 302 with redirect=true; with refusal=page 302 and any error.
 func (f *forwardAuth) answer(w http.ResponseWriter, r *http.Request, q question) error {
 	g := f.gateway
 	if q.in == nil {
 		// 401 and not 403 or 400, whoever asks: whether there is a session is not told to strangers, nginx takes everything but
 		// 401 and 403 for a fault of its own, and gateways that people come from answer so.
 		g.hygiene.clean(r)
+		if q.peer != "" {
+			f.strangers.warn(r)
+		}
 		g.refuse(w, r, q.manner, q.unanswerable())
 		return nil
 	}
@@ -228,6 +237,8 @@ func (f *forwardAuth) answer(w http.ResponseWriter, r *http.Request, q question)
 	case v.answered:
 	case v.location != "":
 		sendTo(w, v.location)
+	case q.manner == asPage:
+		g.refuse(w, q.in, q.manner, &pages.Error{Code: codeAccessDenied, Detail: "It was refused a moment ago, and would not be now. Load this page again."})
 	default:
 		v.tell(w.Header())
 		w.WriteHeader(q.manner.yes())
@@ -247,13 +258,16 @@ func (m manner) yes() int {
 
 // unanswerable is the refusal of a question about nobody knows what, or of nobody knows whom.
 func (q *question) unanswerable() error {
-	e := &pages.Error{Code: codeLoginRequired, Detail: q.why, Challenge: anyChallenge}
+	e := &pages.Error{Code: codeLoginRequired, Detail: q.why, Err: errUnsaid, Challenge: anyChallenge}
 	if q.peer != "" {
 		e.Detail = "Only proxies that are trusted here may ask about requests."
 		e.Err = &untrusted{q.peer}
 	}
 	return e
 }
+
+// errUnsaid is for the operator, whose proxy does not say what it asks about, or says two things.
+var errUnsaid = errors.New("the question does not say which request is asked about; compare deploy/README.md")
 
 var anyChallenge = []string{"Bearer"}
 
@@ -277,37 +291,3 @@ var (
 	noStore    = []string{"no-store"}
 	noReferrer = []string{"no-referrer"}
 )
-
-// returnTarget is where a proxy wants a login to end that begins at start or sign_in: X-Auth-Request-Redirect, as set-ups made for
-// oauth2-proxy write it. It is read before the headers are cleaned, and from trusted proxies only; whether one may be sent there
-// is judged like rd.
-func (f *forwardAuth) returnTarget(r *http.Request) string {
-	lines := r.Header["X-Auth-Request-Redirect"]
-	if len(lines) != 1 || !f.begins(r.URL.Path) {
-		return ""
-	}
-	if peer, ok := peerAddress(r.RemoteAddr); !ok || !f.gateway.trust.covers(peer) {
-		return ""
-	}
-	return lines[0]
-}
-
-// begins reports whether a login begins at a path.
-func (f *forwardAuth) begins(path string) bool {
-	rest, ok := strings.CutPrefix(path, f.prefix)
-	return ok && (rest == "/start" || rest == "/sign_in")
-}
-
-// returnTo gives an own endpoint that target as its rd, unless the address names one itself.
-func (f *forwardAuth) returnTo(req *CanonicalRequest, target string) {
-	if target == "" || req.in.URL.Query().Has("rd") {
-		return
-	}
-	u, in := *req.in.URL, *req.in
-	if u.RawQuery != "" {
-		u.RawQuery += "&"
-	}
-	u.RawQuery += "rd=" + url.QueryEscape(target)
-	in.URL = &u
-	req.in = &in
-}

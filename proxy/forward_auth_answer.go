@@ -127,23 +127,48 @@ var narrowings = []struct {
 	{"allowed_email_domains", policy.InDomain},
 }
 
-// wantsRedirect reads redirect=true of the query of a question.
-func wantsRedirect(query string) bool {
+// querySays reports whether the query of a question holds a pair.
+func querySays(query, wanted string) bool {
 	for query != "" {
 		var pair string
-		if pair, query, _ = strings.Cut(query, "&"); pair == "redirect=true" {
+		if pair, query, _ = strings.Cut(query, "&"); pair == wanted {
 			return true
 		}
 	}
 	return false
 }
 
+// headerRefusal stands in a 401 that no sign-in would change: a proxy that leads every 401 to the login would lead somebody who is
+// signed in there for ever.
+const headerRefusal = "Doorward-Refusal"
+
+var (
+	refusalBadRequest = []string{"bad_request"} // no address is asked about, or one that can be read in two ways
+	refusalUntrusted  = []string{"untrusted"}   // whoever asks is not in listen.trusted_proxies
+)
+
 // refuse answers with err, and never with anything that a proxy takes for a yes (P048).
 func (g *Gateway) refuse(w http.ResponseWriter, in *http.Request, m manner, err error) {
-	if m != asEnvoy {
+	if m == asAuth || m == asSession {
+		if why := unchanging(err); why != nil {
+			w.Header()[headerRefusal] = why
+		}
 		err = plain(err)
 	}
 	g.pages.Error(&refusalWriter{ResponseWriter: w, manner: m}, in, err)
+}
+
+// unchanging says why a sign-in would not change a 401; nil = it would, or the refusal is no 401.
+func unchanging(err error) []string {
+	var stranger *untrusted
+	var e *pages.Error
+	switch {
+	case errors.As(err, &stranger):
+		return refusalUntrusted
+	case errors.Is(err, errUnsaid), errors.As(err, &e) && e.HTTPStatus() == http.StatusBadRequest:
+		return refusalBadRequest
+	}
+	return nil
 }
 
 // plain is an error with one of the three statuses that answers of PREFIX/auth have. What cannot be judged is 401, as if nobody

@@ -31,11 +31,12 @@ type meter struct {
 
 	label, policy string // of the header fields
 	says          string
+	rate          Rate
 }
 
 func newMeter(kept *rates, route, name string, r Rate, says string) *meter {
 	step := int64(r.Per) / int64(r.Requests)
-	m := &meter{kept: kept, step: step, tolerance: step * int64(r.Requests-1), label: strconv.Quote(name), says: says}
+	m := &meter{kept: kept, step: step, tolerance: step * int64(r.Requests-1), label: strconv.Quote(name), says: says, rate: r}
 	m.prefix = appendPart(appendPart(nil, route), name)
 	m.policy = fmt.Sprintf("%s;q=%d;w=%d", m.label, r.Requests, (r.Per+time.Second-1)/time.Second)
 	return m

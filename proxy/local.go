@@ -58,8 +58,7 @@ func (a *answerer) serve(w http.ResponseWriter, req *CanonicalRequest, rt *route
 	case a.redirect != nil:
 		return a.redirect.serve(w, req, rt)
 	case a.respond != nil:
-		a.respond.serve(w, rt)
-		return nil
+		return a.respond.serve(w, req, rt)
 	}
 	return a.files.serve(w, req, rt)
 }

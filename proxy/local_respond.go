@@ -10,7 +10,7 @@ import (
 
 // Respond is an answer that is always the same.
 type Respond struct {
-	Status      int    // 200 … 299, 400 … 599; 0 = 200
+	Status      int    // 200 … 299, 400 … 599; 0 = 200. Below 300 other methods than GET and HEAD are 405 unless Route.Methods lists them
 	Body        string // up to 1 MiB
 	ContentType string // "" = text/plain; charset=utf-8
 }
@@ -65,7 +65,12 @@ func (r *responder) String() string {
 	return fmt.Sprintf("%d, %d bytes of %s", r.status, len(r.body), r.contentType[0])
 }
 
-func (r *responder) serve(w http.ResponseWriter, rt *route) {
+// serve answers GET and HEAD, and what methods lists: a 200 to a PUT would say that something was stored. An error is one
+// for every method.
+func (r *responder) serve(w http.ResponseWriter, req *CanonicalRequest, rt *route) error {
+	if r.status < 300 && rt.listed == nil && req.Method != http.MethodGet && req.Method != http.MethodHead {
+		return methodNotAllowed(w, "GET, HEAD")
+	}
 	h := w.Header()
 	if r.contentType != nil {
 		h["Content-Type"], h["Content-Length"] = r.contentType, r.length
@@ -73,4 +78,5 @@ func (r *responder) serve(w http.ResponseWriter, rt *route) {
 	rt.dress(h)
 	w.WriteHeader(r.status)
 	_, _ = w.Write(r.body) // an error is the client's, who has left; for HEAD net/http drops it
+	return nil
 }

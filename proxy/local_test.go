@@ -68,6 +68,32 @@ func local(t testing.TB) func(*Config, *Deps) {
 	}
 }
 
+func TestAnAnswerOfTheRouteClaimsNothingOfOtherMethods(t *testing.T) {
+	base := local(t)
+	l := newLab(t, func(c *Config, d *Deps) {
+		base(c, d)
+		for _, rt := range []Route{
+			{Name: "hook", Path: "/hook", Public: true, Methods: []string{"POST"}, Answer: &Answer{Respond: &Respond{Status: 202, Body: "taken"}}},
+			{Name: "gone", Path: "/gone", Public: true, Answer: &Answer{Respond: &Respond{Status: 410, Body: "gone"}}},
+		} {
+			rt.Hosts = c.Routes[0].Hosts
+			c.Routes = append(c.Routes, rt)
+		}
+	})
+	for _, method := range []string{"PUT", "POST", "DELETE", "PATCH", "OPTIONS"} {
+		for _, target := range []string{"/robots.txt", "/nothing"} {
+			l.both(t, method, target, nil, func(l *lab, a answer) {
+				if l.refused(a, 405); a.Header.Get("Allow") != "GET, HEAD" || a.code() != codeMethodNotAllowed {
+					l.Errorf("%s: %v", method, a.Header)
+				}
+			})
+		}
+		l.both(t, method, "/gone", nil, func(l *lab, a answer) { l.found(a, 410, "gone") })
+	}
+	l.both(t, "HEAD", "/robots.txt", nil, func(l *lab, a answer) { l.found(a, 200, "") })
+	l.both(t, "POST", "/hook", nil, func(l *lab, a answer) { l.found(a, 202, "taken") })
+}
+
 // found expects an answer of the route itself.
 func (l *lab) found(a answer, status int, body string) {
 	l.Helper()
@@ -320,8 +346,8 @@ func TestP154WhatSomebodySignedInGetsIsPrivate(t *testing.T) {
 
 func TestAFixedAnswerIsAlwaysTheSame(t *testing.T) {
 	l := newLab(t, local(t))
-	for _, m := range []string{"GET", "POST"} {
-		l.both(t, m, "/robots.txt?x", nil, func(l *lab, a answer) {
+	for _, target := range []string{"/robots.txt?x", "/robots.txt"} {
+		l.both(t, "GET", target, nil, func(l *lab, a answer) {
 			if l.found(a, 200, "User-agent: *\n"); a.Header.Get("Content-Type") != "text/plain; charset=utf-8" {
 				l.Errorf("headers %v", a.Header)
 			}

@@ -145,6 +145,7 @@ func New(c Config, d Deps) (*Gateway, error) {
 		g.crossOrigin = g.crossOrigin || rt.cors != nil
 		routes = append(routes, rt)
 	}
+	g.watch.follow(g, d.Current)
 	if g.approvals, err = newApprovals(routes, c, d); err != nil {
 		return nil, err
 	}
@@ -165,7 +166,7 @@ func New(c Config, d Deps) (*Gateway, error) {
 	if g.routes, err = newTable(routes, g.sites); err != nil {
 		return nil, err
 	}
-	if g.auth, err = newForwardAuth(g, c); err != nil {
+	if g.auth, err = newForwardAuth(g, c, d); err != nil {
 		return nil, err
 	}
 	return g, nil
@@ -220,7 +221,9 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) error {
 		return g.kept.show(w, req, id) // 404, 405, 410, 503
 	}
 	if g.own.holds(req.decoded) {
-		g.auth.returnTo(req, back)
+		if err := g.auth.returnTo(req, back); err != nil {
+			return err // 400
+		}
 		return g.own.serve(w, req) // 404
 	}
 	if document := g.resources.of(req); document != nil {

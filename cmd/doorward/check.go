@@ -65,6 +65,9 @@ func check(ctx context.Context, o config.Options, online bool, out io.Writer) er
 	if online {
 		bad = probe(ctx, out, g)
 	}
+	if err := checkAudit(c.Audit.To); err != nil {
+		return configError("telemetry.audit.to", fmt.Errorf("%w; serve would not start", err))
+	}
 	fmt.Fprintf(out, "configuration is good: %s\n", whereFrom(c))
 	if bad > 0 {
 		fmt.Fprintf(out, "but sign-ins or credentials will not work as they should: see what is marked \"bad\" above\n")

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -215,68 +213,6 @@ func readInput(path string, in io.Reader) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, most))
 }
 
-func printExplanation(out io.Writer, e *proxy.Explanation, who *identity.Identity) {
-	columns(out, func(w io.Writer) {
-		line := func(name, format string, args ...any) {
-			fmt.Fprintf(w, "  %s\t%s\n", name, fmt.Sprintf(format, args...))
-		}
-		switch {
-		case e.Answer != "":
-			line("answer", "%s: %s", e.Answer, e.Detail)
-			return
-		case e.Own:
-			line("route", "none: this is an endpoint of Doorward's own")
-			return
-		}
-		line("route", "%s", e.Route)
-		line("caller", "%s", callerWords(who))
-		switch {
-		case e.Allowed:
-			line("rule", "%s: may pass", e.Rule)
-		case who == nil:
-			line("rule", "nobody is signed in: a browser is sent to sign in, a program gets 401")
-			return
-		default:
-			line("rule", "refused: %s", e.Rule)
-			return
-		}
-		if e.Approve {
-			line("approval", "the person is asked on their phone first")
-		}
-		if e.Itself != "" {
-			line("answer", "%s", e.Itself)
-			return
-		}
-		line("upstream", "%s", e.Target)
-		if e.Host != "" {
-			line("host", "%s", e.Host)
-		}
-		for _, name := range slices.Sorted(maps.Keys(e.Headers)) {
-			line("header", "%s: %s", name, strings.Join(e.Headers[name], ", "))
-		}
-		line("credential", "%s", credentialWords(e, who))
-	})
-}
-
-func callerWords(who *identity.Identity) string {
-	if who == nil {
-		return "nobody"
-	}
-	words := []string{who.Subject + " of " + who.Issuer, "a person"}
-	if who.Machine {
-		words[1] = "a machine"
-	}
-	for _, f := range []struct {
-		name   string
-		values []string
-	}{{"client", []string{who.Client}}, {"e-mail", []string{who.Email}}, {"groups", who.Groups}, {"scopes", who.Scopes}} {
-		if text := strings.TrimSpace(strings.Join(f.values, " ")); text != "" {
-			words = append(words, f.name+" "+text)
-		}
-	}
-	return strings.Join(words, ", ")
-}
-
 // explainCredential prints how the token for the upstream is obtained, and obtains it with --live.
 func explainCredential(ctx context.Context, o explainOptions, out io.Writer, e *proxy.Explanation, who *identity.Identity) error {
 	src, ok := e.Source.(*credential.Source)
@@ -305,48 +241,6 @@ func explainCredential(ctx context.Context, o explainOptions, out io.Writer, e *
 	}
 	printLive(out, c)
 	return nil
-}
-
-func printSteps(out io.Writer, steps []credential.Step, where string) {
-	for i, step := range steps {
-		printStep(out, i+1, step)
-	}
-	fmt.Fprintf(out, "    and it goes upstream as %s\n", where)
-}
-
-// credentialWords says what goes upstream, as far as one line can.
-func credentialWords(e *proxy.Explanation, who *identity.Identity) string {
-	switch {
-	case e.Credential == "session":
-		return "session: the caller's own access token, as Authorization: Bearer"
-	case e.Credential == "id_token":
-		return "id_token: the person's ID token, as Authorization: Bearer"
-	case e.Source == nil:
-		return "none"
-	case who == nil && e.Source.Personal():
-		return e.Credential + ": nobody is signed in, so none is sent"
-	}
-	return e.Credential
-}
-
-func printStep(out io.Writer, n int, s credential.Step) {
-	if s.Request == nil {
-		fmt.Fprintf(out, "    %d. %s: %s\n", n, s.Credential, s.Note)
-		return
-	}
-	at, auth := s.Request.URL, s.Request.ClientAuth
-	if at == "" {
-		at = "the token endpoint of provider " + s.Provider + " (named by its discovery document)"
-	}
-	if auth == "" {
-		auth = "client authentication as discovery says"
-	}
-	fmt.Fprintf(out, "    %d. %s: POST %s, %s\n", n, s.Credential, at, auth)
-	for _, name := range slices.Sorted(maps.Keys(s.Request.Form)) {
-		for _, v := range s.Request.Form[name] {
-			fmt.Fprintf(out, "         %s=%s\n", name, v)
-		}
-	}
 }
 
 // obtainLive makes the token request.

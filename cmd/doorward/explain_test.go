@@ -192,10 +192,14 @@ func TestExplainSaysWhatWouldBecomeOfARequest(t *testing.T) {
   answer   308, to https://www.example.com/gone/x?y
 `},
 		"a route for forward-auth only": {alice, []string{"https://wiki.example.com/x"}, `GET https://wiki.example.com/x
-  route    wiki
-  caller   alice of https://id.example, a person, e-mail a@b.example, groups staff
-  rule     signed in: may pass
-  answer   no_route: this route is for forward-auth only
+  route        wiki
+  for          other proxies, which ask about it; a request to Doorward itself gets 404 (no_route)
+  caller       alice of https://id.example, a person, e-mail a@b.example, groups staff
+  rule         signed in: may pass
+  header       X-Forwarded-Email: a@b.example
+  header       X-Forwarded-Groups: staff
+  header       X-Forwarded-User: alice
+  credential   none
 `},
 		"an own endpoint": {"", []string{"https://app.example.com/oauth2/sign_in"}, `GET https://app.example.com/oauth2/sign_in
   route   none: this is an endpoint of Doorward's own

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -139,4 +140,11 @@ func TestSIGTERMDrainsAndASecondSignalEndsAtOnce(t *testing.T) {
 			t.Error("the second signal did not end the process")
 		}
 	})
+}
+
+func TestTheHelpOfServeSaysWhatIsWatched(t *testing.T) {
+	want := "are looked at every " + strconv.Itoa(int(watchInterval.Seconds())) + " seconds"
+	if help := serveCommand().Long; !strings.Contains(help, want) || !strings.Contains(help, "SIGHUP") {
+		t.Errorf("%s", help)
+	}
 }

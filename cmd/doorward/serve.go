@@ -23,7 +23,8 @@ func serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the gateway",
-		Long: "Run the gateway.\n\nSIGHUP reads the configuration again: a good one takes over at once, a bad one is reported\n" +
+		Long: "Run the gateway.\n\nThe configuration and the files that it names are looked at every 5 seconds, and read again when\n" +
+			"one has changed, or at once on SIGHUP. A good configuration takes over, a bad one is reported\n" +
 			"and the old one stays. SIGTERM and SIGINT drain: no new connections, requests in flight\nfinish. A second signal ends the process at once.",
 		Args: cobra.NoArgs,
 	}

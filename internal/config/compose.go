@@ -50,10 +50,8 @@ func (c *Config) Tokens() personal.Config { return c.tokens }
 
 // Caller is how the callers of a route prove who they are, beyond sessions.
 func (c *Config) Caller(route string) Caller {
-	for i := range c.routes { // a Route is large
-		if c.routes[i].Name == route {
-			return c.callers[i]
-		}
+	if i, ok := c.numbers[route]; ok {
+		return c.callers[i]
 	}
 	return Caller{}
 }
@@ -87,6 +85,7 @@ type composer struct {
 	c      *Config
 	root   table
 	tables []table           // of c.routes
+	hosts  origin.Builder    // has c.origins
 	paths  map[string]string // provider by provider.X.callback
 }
 
@@ -96,6 +95,7 @@ func (c *composer) compose() {
 	c.checkCookieDomain()
 	c.checkOverlaps()
 	c.checkLoops()
+	c.checkRedirects()
 	c.checkRoutes()
 	c.checkLoginUse()
 	c.checkProviderUse()
@@ -141,10 +141,6 @@ func (c *composer) checkCookieDomain() {
 // by one. What was reported already is replaced by something harmless.
 func (c *composer) checkRoutes() {
 	anywhere := origin.Origin{Scheme: "https", Host: "host.invalid"}
-	origins, err := origin.NewSet(append(slices.Clone(c.c.origins), anywhere)...)
-	if err != nil {
-		return
-	}
 	shown, err := pages.New(pages.Config{Prefix: c.c.Listen.Prefix})
 	if err != nil {
 		c.root.table("listen").foreign(err)
@@ -159,6 +155,10 @@ func (c *composer) checkRoutes() {
 		if len(rt.Logins) == 0 {
 			rt.Logins = []string{"reported"}
 		}
+		origins, err := origin.NewSet(append(slices.Clone(rt.Hosts), anywhere)...) // all that there are, for each route, would be too much work
+		if err != nil {
+			return nil // it is called as anywhere is
+		}
 		sources := make(map[string]proxy.Source)
 		for _, cc := range c.c.credentials {
 			sources[cc.Name] = nobody{}
@@ -166,7 +166,7 @@ func (c *composer) checkRoutes() {
 		sources[rt.Headers.Assertion] = nobody{}
 		pc := common
 		pc.Routes = []proxy.Route{rt}
-		_, err := proxy.New(pc, proxy.Deps{
+		_, err = proxy.New(pc, proxy.Deps{
 			Origins: origins, Session: nobody{}, Tokens: nobody{}, Starters: map[string]proxy.Starter{rt.Name: nobody{}},
 			Basic: map[string]proxy.Authenticator{rt.Name: nobody{}}, Approvers: map[string]proxy.Approver{rt.Name: nobody{}},
 			Bearers: map[string]proxy.Bearer{rt.Name: nobody{}}, Keys: map[string]proxy.Authenticator{rt.Name: nobody{}}, Sources: sources,

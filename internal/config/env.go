@@ -25,7 +25,11 @@ func (l *loader) fromEnvironment(root *node) {
 		case s != nil:
 			l.notYet(strings.Join(path, "."), at, s.note)
 		default:
-			l.warn("the environment variable %s names no key and is ignored%s", name, didYouMean(name, l.variables(root)))
+			hint := l.tableHint(rest, root)
+			if hint == "" {
+				hint = didYouMean(name, l.variables(root))
+			}
+			l.warn("the environment variable %s names no key and is ignored%s", name, hint)
 		}
 	}
 }
@@ -70,6 +74,52 @@ func (l *loader) find(rest string, s *spec, n *node) (path []string, found *spec
 		// must not make another route.
 		if !n.written() {
 			return l.invent(rest, s)
+		}
+	}
+	return nil, nil
+}
+
+// tableHint says of a variable that names a table how the keys of that are set: one by one, as with --set.
+func (l *loader) tableHint(rest string, root *node) string {
+	path, keys := findTable(rest, l.schema, root)
+	if path == nil {
+		return ""
+	}
+	inner := &spec{form: tables, keys: keys}
+	plain := slices.DeleteFunc(inner.known(), func(key string) bool { return keys[key].form == tables || keys[key].byName() })
+	example := ""
+	if len(plain) > 0 {
+		example = ", as in " + envPrefix + rest + "_" + variable(plain[0])
+	}
+	return "; " + strings.Join(path, ".") + " is a table: its keys are set one by one" + example
+}
+
+// findTable is find for tables: it returns the path of the one that a variable names, and its keys.
+func findTable(rest string, s *spec, n *node) (path []string, keys map[string]*spec) {
+	below := make(map[string]*spec) // by name
+	switch {
+	case s.form == tables:
+		below = s.keys
+	case s.byName():
+		for _, name := range n.entries() {
+			below[name] = &spec{form: tables, keys: s.keys}
+		}
+	}
+	for _, key := range byLength(slices.Collect(maps.Keys(below))) {
+		sub := below[key]
+		if rest == variable(key) && sub.form == tables {
+			return []string{key}, sub.keys
+		}
+		inner, ok := strings.CutPrefix(rest, variable(key)+"_")
+		if !ok {
+			continue
+		}
+		v := n.value(key)
+		if s.byName() {
+			v = n.entry(key)
+		}
+		if path, keys = findTable(inner, sub, v); path != nil {
+			return append([]string{key}, path...), keys
 		}
 	}
 	return nil, nil

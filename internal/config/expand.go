@@ -11,8 +11,11 @@ import (
 	"strings"
 )
 
-// maxFile bounds every file that is read, in bytes.
-const maxFile = 1 << 20
+// Bounds of the files that are read, in bytes.
+const (
+	maxConfiguration = 16 << 20 // some 100,000 routes
+	maxFile          = 1 << 20  // of one that the configuration names
+)
 
 // wholeReference is a text that is a reference and nothing else, so that it may be shown.
 var wholeReference = regexp.MustCompile(`^\$\{(?:env|file|cred):[^{}]*\}$`)
@@ -103,7 +106,7 @@ func (l *loader) beside(path string) string {
 // A secret one that everybody can read is warned of.
 func (l *loader) file(path string, secret bool) (string, error) {
 	l.watch(path)
-	data, mode, err := readFile(path)
+	data, mode, err := readFile(path, maxFile)
 	if err != nil {
 		return "", err
 	}
@@ -114,8 +117,8 @@ func (l *loader) file(path string, secret bool) (string, error) {
 	return strings.TrimSuffix(text, "\r"), nil
 }
 
-// readFile reads a regular file up to maxFile, and tells its mode.
-func readFile(path string) ([]byte, fs.FileMode, error) {
+// readFile reads a regular file of limit bytes at most, and tells its mode.
+func readFile(path string, limit int64) ([]byte, fs.FileMode, error) {
 	info, err := os.Stat(path) // first: opening a pipe would wait
 	if err != nil {
 		return nil, 0, explain(path, err)
@@ -131,15 +134,17 @@ func readFile(path string) ([]byte, fs.FileMode, error) {
 		return nil, 0, explain(path, err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	switch {
 	case err != nil:
 		return nil, 0, explain(path, err)
-	case len(data) > maxFile:
-		return nil, 0, fmt.Errorf("%s is larger than 1 MiB", path)
+	case int64(len(data)) > limit:
+		return nil, 0, fmt.Errorf("%s: %w of %d MiB", path, errTooLarge, limit>>20)
 	}
 	return data, info.Mode(), nil
 }
+
+var errTooLarge = errors.New("it is larger than the limit")
 
 func explain(path string, err error) error {
 	switch {

@@ -60,7 +60,7 @@ func TestAReferenceThatYieldsNothingIsAnErrorWithItsPlace(t *testing.T) {
 		`"${env:NOPE}"`:       "the environment variable NOPE is not set",
 		`"${file:nope}"`:      "there is no such file",
 		`"${file:dir}"`:       "is a directory",
-		`"${file:large}"`:     "larger than 1 MiB",
+		`"${file:large}"`:     "larger than the limit of 1 MiB",
 		`"${file:/dev/zero}"`: "is no file",
 		`"${cred:idp}"`:       "LoadCredential=",
 		`"${env:}"`:           "a reference is",

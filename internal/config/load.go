@@ -47,7 +47,8 @@ type Config struct {
 	callbacks map[string]flows.Callback
 	logins    []flows.Login
 	routes    []proxy.Route
-	callers   []Caller // of routes
+	callers   []Caller       // of routes
+	numbers   map[string]int // of routes, by name
 
 	credentials   []credential.Config
 	assertions    []credential.Config // of routes with headers.assertion
@@ -82,8 +83,8 @@ type loader struct {
 	readable bool    // by everybody: the file
 	schema   *spec
 	problems []Problem
-	warnings []string
-	files    []string
+	warnings noted
+	files    noted
 }
 
 func (l *loader) report(at place, what about, format string, args ...any) {
@@ -97,16 +98,29 @@ func (l *loader) report(at place, what about, format string, args ...any) {
 }
 
 func (l *loader) warn(format string, args ...any) {
-	if w := fmt.Sprintf(format, args...); !slices.Contains(l.warnings, w) {
-		l.warnings = append(l.warnings, w)
-	}
+	l.warnings.add(fmt.Sprintf(format, args...))
 }
 
 // watch notes a file as part of the configuration.
 func (l *loader) watch(path string) {
-	if !slices.Contains(l.files, path) {
-		l.files = append(l.files, path)
+	l.files.add(path)
+}
+
+// noted is a list in which nothing stands twice.
+type noted struct {
+	list []string
+	has  map[string]bool
+}
+
+func (n *noted) add(s string) {
+	if n.has[s] {
+		return
 	}
+	if n.has == nil {
+		n.has = make(map[string]bool)
+	}
+	n.has[s] = true
+	n.list = append(n.list, s)
 }
 
 func (l *loader) getenv(name string) (string, bool) {
@@ -118,7 +132,7 @@ func (l *loader) getenv(name string) (string, bool) {
 // is wrong. It opens the files that the configuration names, and nothing else.
 func Load(o Options) (*Config, error) {
 	l := &loader{environ: environment(o.Environ), schema: schema()}
-	c := &Config{}
+	c := &Config{numbers: make(map[string]int)}
 	root := l.tree(o, c)
 	if root == nil {
 		return nil, &Error{l.problems}
@@ -130,7 +144,7 @@ func Load(o Options) (*Config, error) {
 	if len(l.problems) > 0 {
 		return nil, &Error{sorted(l.problems)}
 	}
-	c.warnings, c.files = l.warnings, l.files
+	c.warnings, c.files = l.warnings.list, l.files.list
 	return c, nil
 }
 
@@ -220,7 +234,10 @@ func (l *loader) locateFile(o Options) (path string, data []byte, err error) {
 }
 
 func (l *loader) readConfiguration(path string) ([]byte, error) {
-	data, mode, err := readFile(path)
+	data, mode, err := readFile(path, maxConfiguration)
+	if errors.Is(err, errTooLarge) {
+		err = fmt.Errorf("%w; one route can have many hosts and rules, and several gateways can each have a part of the routes", err)
+	}
 	l.readable = mode.Perm()&0o004 != 0
 	return data, err
 }

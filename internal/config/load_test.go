@@ -239,8 +239,11 @@ func TestWithoutAFileTheErrorNamesThePlacesUnlessTheRestIsEnough(t *testing.T) {
 
 func TestAFileThatIsNamedMustBeThereAndReadable(t *testing.T) {
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "large.toml"), strings.Repeat("# x\n", 1<<18)+"#", 0o600)
-	for name, says := range map[string]string{"none.toml": "no such file", "": "directory", "large.toml": "larger than 1 MiB"} {
+	write(t, filepath.Join(dir, "large.toml"), "#", 0o600)
+	if err := os.Truncate(filepath.Join(dir, "large.toml"), maxConfiguration+1); err != nil {
+		t.Fatal(err)
+	}
+	for name, says := range map[string]string{"none.toml": "no such file", "": "directory", "large.toml": "larger than the limit of 16 MiB; one route can have many hosts"} {
 		path := filepath.Join(dir, name)
 		for _, o := range []Options{{Path: path, Environ: []string{}}, {Environ: []string{"DOORWARD_CONFIG=" + path}}, {Path: path, Set: []string{"listen.http=:1"}, Environ: []string{}}} {
 			if _, err := Load(o); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), says) {

@@ -238,13 +238,13 @@ func openIssuer(issuer string) bool {
 
 // addOrigin adds a host under which Doorward is reached.
 func (c *composer) addOrigin(t table, key string, o origin.Origin) bool {
-	if slices.Contains(c.c.origins, o) {
-		return true
-	}
-	if _, err := origin.NewSet(append(slices.Clone(c.c.origins), o)...); err != nil {
+	added, err := c.hosts.Add(o)
+	if err != nil {
 		t.wrong(key, "%s", err)
 		return false
 	}
-	c.c.origins = append(c.c.origins, o)
+	if added {
+		c.c.origins = append(c.c.origins, o)
+	}
 	return true
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/doorward/doorward/proxy"
@@ -102,6 +103,9 @@ func (c *composer) readRoutes() {
 		}
 		c.tables = append(c.tables, t)
 		rt, caller := c.readRoute(t, name)
+		if first[name] == row {
+			c.c.numbers[name] = len(c.c.routes)
+		}
 		c.c.routes, c.c.callers = append(c.c.routes, rt), append(c.c.callers, caller)
 	}
 }
@@ -110,7 +114,7 @@ func (c *composer) readRoute(t table, name string) (proxy.Route, Caller) {
 	rt := proxy.Route{
 		Name:              name,
 		Hosts:             c.readHosts(t),
-		Path:              t.filled("path", "/"),
+		Path:              t.pathPrefix(),
 		StripPrefix:       t.boolean("strip_prefix", false),
 		Methods:           t.list("methods"),
 		Upstreams:         c.readUpstreams(t),
@@ -123,6 +127,7 @@ func (c *composer) readRoute(t table, name string) (proxy.Route, Caller) {
 		PassAuthorization: t.boolean("pass_authorization", false),
 		WebSocketOrigins:  t.origins("websocket_origins"),
 	}
+	t.checkSpelling()
 	if t.given("methods") && len(rt.Methods) == 0 && t.value("methods") != nil {
 		t.wrong("methods", "the list is empty; leave it out for every method")
 	}
@@ -137,7 +142,16 @@ func (c *composer) readRoute(t table, name string) (proxy.Route, Caller) {
 	c.checkAccess(t, &rt)
 	c.checkAccept(t, &rt, caller)
 	c.checkAsked(t, &rt)
+	t.checkKept(&rt)
 	return rt, caller
+}
+
+// checkKept warns of what is kept over a login where none begins. Others say so of a public route, and of unauthenticated.
+func (t table) checkKept(rt *proxy.Route) {
+	if rt.Accept == nil || slices.Contains(rt.Accept, "session") || rt.Public || rt.Unauthenticated == "401" {
+		return
+	}
+	t.checkIdle("accept lists no \"session\", so that no request begins a login", "keep_post", "keep_fragment")
 }
 
 // nameRoutes gives each route of the file that has no name one, made of its host and path, before
@@ -153,6 +167,7 @@ func (l *loader) nameRoutes(root *node) {
 			taken[n.text] = true
 		}
 	}
+	next := make(map[string]int) // by what names begin with: there may be thousands
 	for _, row := range v.items {
 		if row.kind != isTable || row.fields["name"] != nil {
 			continue
@@ -163,8 +178,9 @@ func (l *loader) nameRoutes(root *node) {
 		}
 		base := routeName(l.peek(host), l.peek(row.value("path")))
 		name := base
-		for i := 2; taken[name]; i++ {
+		for i := max(next[base], 2); taken[name]; i++ {
 			name = fmt.Sprintf("%s-%d", base, i)
+			next[base] = i + 1
 		}
 		taken[name] = true
 		row.set("name", row.at, &node{kind: isText, text: name, at: row.at})

@@ -77,7 +77,24 @@ func (t table) redirect() *proxy.Redirect {
 			t.l.warn("%s: redirect leads to %s over plain http, where everybody on the way can read and change what people see", t.path, o.Host)
 		}
 	}
-	return &proxy.Redirect{To: to, Status: int(in.number("status", 302, 301, 308))}
+	found := len(t.l.problems)
+	r := &proxy.Redirect{To: to, Status: int(in.number("status", 302, 301, 308))}
+	in.node.bad = len(t.l.problems) > found
+	return r
+}
+
+// checkRedirects finds redirects that a browser would follow until it gives up.
+func (c *composer) checkRedirects() {
+	origins, err := origin.NewSet(c.c.origins...)
+	if err != nil || len(c.c.origins) == 0 {
+		return
+	}
+	endless := proxy.Endless(c.c.Proxy(), origins)
+	for _, t := range c.tables {
+		if to, ok := endless[t.text("name")]; ok && t.value("redirect") != nil {
+			t.table("redirect").wrong("to", "it leads to %s, which is redirected again, and so for ever; name a path or host that another route has", to)
+		}
+	}
 }
 
 func (t table) respond() *proxy.Respond {
@@ -93,7 +110,7 @@ func (t table) respond() *proxy.Respond {
 	}
 	path := t.l.beside(name)
 	t.l.watch(path)
-	data, _, err := readFile(path)
+	data, _, err := readFile(path, maxFile)
 	if err != nil {
 		in.wrong("file", "%s", err)
 		return nil

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,55 @@ func matchKeys() *spec {
 
 func rewriteKeys() *spec {
 	return &spec{form: rows, keys: map[string]*spec{"from": {form: text}, "to": {form: text}}}
+}
+
+// pathPrefix reads path. What other gateways write for "everything below" would be a segment of that very name here, and
+// the route one that no request ever meets: who it was to keep out would pass by a shorter one (S20).
+func (t table) pathPrefix() string {
+	path := t.filled("path", "/")
+	trap := patternIn(path)
+	if trap == "" {
+		return path
+	}
+	plain := path[:strings.Index(path, trap)]
+	if i := strings.LastIndexByte(plain, '/'); i >= 0 { // "/api" of "/api/v*", too
+		plain = plain[:i]
+	}
+	t.wrong("path", "%q: a path is a prefix and no pattern: %q covers everything below it, and %q stands for itself; write %q for it if it does", path, cmp.Or(plain, "/"), trap, escaped(trap))
+	return "/" + strings.TrimPrefix(escaped(path), "/") // which is wrong in no other way
+}
+
+// patternIn is what of a path only a pattern has, or "". OData has $ and ( in paths, so that these alone mean nothing.
+func patternIn(path string) string {
+	for _, trap := range [...]string{"*", "{", "}", "^", "|", "["} {
+		if strings.Contains(path, trap) {
+			return trap
+		}
+	}
+	switch {
+	case strings.HasSuffix(path, "$"):
+		return "$"
+	case strings.Contains(path, ".+"):
+		return ".+"
+	}
+	return ""
+}
+
+// escaped percent-encodes what patterns are made of.
+func escaped(path string) string {
+	return strings.NewReplacer("*", "%2A", "{", "%7B", "}", "%7D", "^", "%5E", "|", "%7C", "[", "%5B", "]", "%5D", "$", "%24", "+", "%2B").Replace(path)
+}
+
+// checkSpelling finds methods in small letters: they are case-sensitive (RFC 9110 §9.1), so that no request has them.
+func (t table) checkSpelling() {
+	for _, in := range [...]table{t, t.table("cors")} { // of rules and approve their own constructors say so
+		in.each("methods", func(m string) error {
+			if meant := strings.ToUpper(m); meant != m && proxy.RegisteredMethod(meant) {
+				return fmt.Errorf("%q: methods are case-sensitive, and no request has this one; did you mean %s?", m, meant)
+			}
+			return nil
+		})
+	}
 }
 
 // readHosts reads under which hosts a route is reached; none = all.
@@ -102,8 +152,12 @@ func (t table) rewrite() proxy.Rewrite {
 
 // checkOverlaps finds requests that two routes would claim, and routes that get none (S20).
 func (c *composer) checkOverlaps() {
+	places := c.placesOfRoutes()
 	for i, t := range c.tables {
-		for j := range i {
+		for _, j := range places.beside(&c.c.routes[i]) {
+			if j >= i {
+				break
+			}
 			method, both := overlap(&c.c.routes[j], &c.c.routes[i])
 			if !both || t.text("name") == c.tables[j].text("name") {
 				continue
@@ -117,12 +171,12 @@ func (c *composer) checkOverlaps() {
 			break
 		}
 	}
-	c.warnOfMatches()
+	c.warnOfMatches(places)
 }
 
-// overlap reports whether a, which stands before b, leaves b nothing of some method.
+// overlap reports whether a, which stands before b, of the same host and path, leaves b nothing of some method.
 func overlap(a, b *proxy.Route) (method string, both bool) {
-	if !sharesHost(a, b) || !samePath(a, b) || a.Match.Empty() != b.Match.Empty() || !a.Match.Covers(b.Match) {
+	if a.Match.Empty() != b.Match.Empty() || !a.Match.Covers(b.Match) {
 		return "", false
 	}
 	switch {
@@ -139,29 +193,17 @@ func overlap(a, b *proxy.Route) (method string, both bool) {
 	return "", false
 }
 
-func samePath(a, b *proxy.Route) bool {
-	return strings.TrimSuffix(a.Path, "/") == strings.TrimSuffix(b.Path, "/")
-}
-
-// sharesHost reports whether two routes stand in the table of one host. One without a host stands behind all others.
-func sharesHost(a, b *proxy.Route) bool {
-	if len(a.Hosts) == 0 || len(b.Hosts) == 0 {
-		return len(a.Hosts) == len(b.Hosts)
-	}
-	return slices.ContainsFunc(a.Hosts, func(o origin.Origin) bool { return slices.Contains(b.Hosts, o) })
-}
-
 // warnOfMatches tells what a match does that its author may not expect.
-func (c *composer) warnOfMatches() {
+func (c *composer) warnOfMatches(places routePlaces) {
 	for i, t := range c.tables {
 		rt := &c.c.routes[i]
 		if rt.Match.Empty() {
 			continue
 		}
 		others := 0
-		for j := range c.c.routes {
+		for _, j := range places.beside(rt) {
 			other := &c.c.routes[j]
-			if !other.Match.Empty() || !sharesHost(rt, other) || !samePath(rt, other) {
+			if !other.Match.Empty() {
 				continue
 			}
 			others++

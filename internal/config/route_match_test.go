@@ -183,7 +183,7 @@ func TestMatchesWarnOfWhatTheirAuthorMayNotExpect(t *testing.T) {
 	}
 	const trusting = "[listen]\ntrusted_proxies = [\"10.0.0.0/8\"]\n"
 	for key, about := range map[string]string{
-		"pass_authorization = true": "redirect = { to = \"/x\" }\n", "host_header = \"upstream\"": "files = { root = \".\" }\n", "add_prefix = \"/v2\"": "respond = {}\n", "rewrite = [{ from = \"/x/a\", to = \"/b\" }]": "respond = {}\n",
+		"pass_authorization = true": "redirect = { to = \"/y\" }\n", "host_header = \"upstream\"": "files = { root = \".\" }\n", "add_prefix = \"/v2\"": "respond = {}\n", "rewrite = [{ from = \"/x/a\", to = \"/b\" }]": "respond = {}\n",
 		"strip_prefix = true": "", "add_prefix = \"/v3\"": "", "response_headers = { remove = [\"Server\"] }": "", "compress = [\"gzip\"]": "",
 	} {
 		c = given{toml: answering("path = \"/x\"\n" + key + "\n" + about + trusting)}.mustLoad(t)

@@ -71,7 +71,7 @@ func (t table) emailFiles() (files []policy.EmailFile) {
 	t.each("email_files", func(item string) error {
 		path := t.l.beside(item)
 		t.l.watch(path)
-		data, _, err := readFile(path)
+		data, _, err := readFile(path, maxFile)
 		if err != nil {
 			return err
 		}

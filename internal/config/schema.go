@@ -233,6 +233,9 @@ func (l *loader) unknownKey(path, key string, s *spec, at place) {
 	if strings.Contains(key, "skip_verify") || strings.Contains(key, "skip-verify") { // P200
 		hint = "; certificates are always verified: name the authority in ca_file, and server_name if the certificate has another name"
 	}
+	if meant := s.calledHere(key); meant != "" {
+		hint = "; here it is " + meant
+	}
 	if allow := s.keys["allow"]; hint == "" && allow != nil && allow.keys[key] != nil {
 		hint = "; it belongs into allow, as in allow = [{ " + key + " = [\"…\"] }]"
 	}

@@ -33,7 +33,7 @@ func readTelemetry(t table, c *Config) {
 }
 
 func readAudit(t table) (a telemetry.AuditConfig) {
-	a = telemetry.AuditConfig{To: t.text("to"), Privacy: t.textOr("privacy", "full")}
+	a = telemetry.AuditConfig{To: t.filled("to", ""), Privacy: t.textOr("privacy", "full")}
 	switch {
 	case !t.given("to"):
 		if t.given("privacy") {
@@ -41,11 +41,17 @@ func readAudit(t table) (a telemetry.AuditConfig) {
 		}
 		return telemetry.AuditConfig{}
 	case a.To == "stderr":
-		t.wrong("to", `the log goes to the standard error; "stdout" or the absolute path of a file keeps the audit log apart`)
-	case a.To != "stdout" && !filepath.IsAbs(a.To):
-		t.wrong("to", `%q is neither "stdout" nor the absolute path of a file, such as "/var/log/doorward/audit.jsonl"`, a.To)
+		t.wrong("to", `the log goes to the standard error; "stdout" or the path of a file keeps the audit log apart`)
 	case strings.HasSuffix(a.To, "/"):
 		t.wrong("to", "%q is a directory; the name of a file in it is missing", a.To)
+	case a.To != "" && a.To != "stdout" && !strings.ContainsAny(a.To, "/."):
+		t.wrong("to", `%q is neither "stdout" nor looks like a path; write "./%s" if a file of this name is meant`, a.To, a.To)
+	case a.To != "" && a.To != "stdout":
+		path, err := filepath.Abs(t.l.beside(a.To)) // the directory of the configuration may be "."
+		if err != nil {
+			t.wrong("to", "%s", err)
+		}
+		a.To = path
 	}
 	return a
 }

@@ -32,7 +32,8 @@ func TestAuditSaysWhereAndHowMuch(t *testing.T) {
 		}
 	}
 	for name, b := range map[string]broken{
-		"relative":        {minimal + "[telemetry]\naudit = { to = \"audit.jsonl\" }\n", `"audit.jsonl"`, `neither "stdout" nor the absolute path`},
+		"a word":          {minimal + "[telemetry]\naudit = { to = \"stdot\" }\n", `"stdot"`, `write "./stdot"`},
+		"nothing":         {minimal + "[telemetry]\naudit = { to = \"\" }\n", `""`, "it is empty"},
 		"with the log":    {minimal + "[telemetry]\naudit = { to = \"stderr\" }\n", `"stderr"`, "the log goes to the standard error"},
 		"a directory":     {minimal + "[telemetry]\naudit = { to = \"/var/log/\" }\n", `"/var/log/"`, "is a directory"},
 		"nowhere":         {minimal + "[telemetry]\naudit = { privacy = \"hash\" }\n", `"hash"`, `nothing is written before "to" says where`},
@@ -41,6 +42,21 @@ func TestAuditSaysWhereAndHowMuch(t *testing.T) {
 		"otlp with a key": {minimal + "[telemetry]\notlp = \"https://c.test/?key=1\"\n", `"https://c.test/?key=1"`, "OTEL_EXPORTER_OTLP_HEADERS"},
 	} {
 		t.Run(name, b.check)
+	}
+}
+
+func TestARelativeAuditLogLiesBesideTheConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	for to, want := range map[string]string{"audit.jsonl": "audit.jsonl", "./audit": "audit", "log/a.jsonl": "log/a.jsonl"} {
+		c := given{toml: minimal + "[telemetry]\naudit = { to = \"" + to + "\" }\n", dir: dir}.mustLoad(t)
+		if c.Audit.To != filepath.Join(dir, want) {
+			t.Errorf("%s: %s", to, c.Audit.To)
+		}
+	}
+	t.Chdir(dir)
+	c, err := Load(Options{Path: "doorward.toml", Environ: []string{}})
+	if err != nil || !filepath.IsAbs(c.Audit.To) {
+		t.Errorf("of a relative configuration: %v", err)
 	}
 }
 

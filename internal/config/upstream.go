@@ -94,9 +94,13 @@ func sameListener(address, host, port string) bool {
 // checkLoops warns of upstreams that are hosts of Doorward's own. The name may lead elsewhere from
 // here than from outside, so it is no error.
 func (c *composer) checkLoops() {
+	own := make(map[string]bool)
+	for _, o := range c.c.origins {
+		own[o.Host] = !o.Loopback()
+	}
 	for i, t := range c.tables {
 		for _, u := range c.c.routes[i].Upstreams {
-			if slices.ContainsFunc(c.c.origins, func(o origin.Origin) bool { return o.Host == strings.ToLower(u.Hostname()) && !o.Loopback() }) {
+			if own[strings.ToLower(u.Hostname())] {
 				c.l.warn("%s: upstream: %s is a host of Doorward's own, so that requests may come back; name where the application listens", t.path, u.Host)
 			}
 		}

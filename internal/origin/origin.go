@@ -75,23 +75,40 @@ type Set struct {
 // NewSet makes a set. Two origins that differ only in their scheme are refused: a Host
 // header could not tell them apart.
 func NewSet(origins ...Origin) (*Set, error) {
-	s := &Set{byAuthority: make(map[string]Origin)}
+	var b Builder
 	for _, o := range origins {
-		for _, key := range keys(o) {
-			if old, ok := s.byAuthority[key]; ok && old != o {
-				return nil, fmt.Errorf("%s and %s cannot be told apart by their Host header", old, o)
+		if _, err := b.Add(o); err != nil {
+			return nil, err
+		}
+	}
+	return &Set{b.byAuthority, b.list}, nil
+}
+
+// Builder gathers origins one by one, by the rule of [NewSet]. The zero value is ready.
+type Builder struct {
+	byAuthority map[string]Origin
+	list        []Origin
+}
+
+// Add reports whether o is new. One that is refused changes nothing.
+func (b *Builder) Add(o Origin) (added bool, err error) {
+	spellings := keys(o)
+	for _, key := range spellings {
+		if old, ok := b.byAuthority[key]; ok {
+			if old != o {
+				return false, fmt.Errorf("%s and %s cannot be told apart by their Host header", old, o)
 			}
-			s.byAuthority[key] = o
+			return false, nil
 		}
 	}
-	seen := make(map[Origin]bool)
-	for _, o := range origins {
-		if !seen[o] {
-			seen[o] = true
-			s.list = append(s.list, o)
-		}
+	if b.byAuthority == nil {
+		b.byAuthority = make(map[string]Origin)
 	}
-	return s, nil
+	for _, key := range spellings {
+		b.byAuthority[key] = o
+	}
+	b.list = append(b.list, o)
+	return true, nil
 }
 
 // All returns the origins in the order in which they were given.

@@ -84,7 +84,7 @@ var codes = map[string]code{
 	"login_loop": {
 		http.StatusLoopDetected, "Sign-in goes in circles", operator,
 		"You were signed in several times in a row, and each time you were asked to sign in again.",
-		"Let your browser keep cookies for this site, and sign in again. If that does not help, send the details below to the people who run this site.", false,
+		"Let your browser keep cookies for this site, and sign in again. If that does not help, or the cookie did come back, send the details below to the people who run this site: they may have to list a proxy as trusted.", false,
 	},
 	"login_failed": {
 		http.StatusBadRequest, "Sign-in failed", caller,

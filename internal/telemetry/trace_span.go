@@ -86,7 +86,6 @@ func (s *span) end(rec *Record) {
 		{"http.route", rec.Route},
 		{"server.address", rec.Host},
 		{"url.path", rec.Path},
-		{"client.address", rec.Client},
 		{"doorward.reference", rec.Reference},
 		{"doorward.outcome", rec.Outcome},
 		{"doorward.rule", rec.Rule},

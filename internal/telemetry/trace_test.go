@@ -143,6 +143,7 @@ func through(t *testing.T, c TraceConfig, trusted bool, h http.Header) (spans ma
 		}
 		rec := From(w)
 		rec.Route, rec.Outcome, rec.Path, rec.Upstream = "app", "allow", "/x", "http://a"
+		rec.Client = "198.51.100.7"
 		ctx, done := s.Calling(r.Context(), ProviderCall{Provider: "corp", Endpoint: "token_endpoint", Grant: "urn:ietf:params:oauth:grant-type:token-exchange"})
 		_, stored := s.StoreCall(ctx, "sessions", "get")
 		stored(nil)
@@ -183,6 +184,9 @@ func TestATrustedPeersTraceGoesOnAndAStrangersDoesNot(t *testing.T) {
 		}
 		if strings.Contains(fmt.Sprint(sp.Attributes), "secret") {
 			t.Errorf("a query is in %v", sp)
+		}
+		if strings.Contains(fmt.Sprint(sp.Attributes), "198.51.100.7") {
+			t.Errorf("%s says who is calling", sp.Name)
 		}
 	}
 	if hex.EncodeToString(request.ParentSpanId) != someTrace[36:52] || string(upstream.ParentSpanId) != string(request.SpanId) || string(call.ParentSpanId) != string(request.SpanId) || string(stored.ParentSpanId) != string(call.SpanId) {

@@ -50,9 +50,16 @@ func (t *Text) Eval(ctx context.Context, in *Input) (string, error) {
 }
 
 // Missing is the error of an expression that looks at a field which is not there.
-type Missing struct{ Name string } // as the expression has it
+type Missing struct{ Name string } // as the expression has it: "claims.address"
 
-func (m *Missing) Error() string { return "there is no " + m.Name + " in this request" }
+func (m *Missing) Error() string {
+	for _, of := range [...]string{"claims.", "user."} {
+		if strings.HasPrefix(m.Name, of) {
+			return "there is no " + m.Name + " of this caller"
+		}
+	}
+	return "there is no " + m.Name + " in this request"
+}
 
 // expression is what all expressions share. Those for other results than a text differ in
 // the type that they are compiled for.
@@ -61,6 +68,7 @@ type expression struct {
 	program cel.Program
 	reads   map[string]bool
 	names   map[string][]string
+	places  map[string]string
 
 	constant, always bool // a condition that comes out alike for every request, and how
 }
@@ -91,7 +99,7 @@ func compileExpression(source string, want *cel.Type) (none expression, err erro
 	if err != nil {
 		return none, err
 	}
-	e := expression{source: source, program: program, reads: readBy(checked), names: namesIn(checked)}
+	e := expression{source: source, program: program, reads: readBy(checked), names: namesIn(checked), places: placesIn(checked)}
 	if want.IsExactType(cel.BoolType) {
 		e.always, e.constant = constant(env, checked)
 	}
@@ -189,6 +197,13 @@ func readBy(checked *cel.Ast) map[string]bool {
 	return reads
 }
 
+func (e *expression) place(name string) string {
+	if place := e.places[name]; place != "" {
+		return place
+	}
+	return name
+}
+
 func (e *expression) eval(ctx context.Context, in *Input) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
@@ -198,7 +213,7 @@ func (e *expression) eval(ctx context.Context, in *Input) (any, error) {
 	}
 	var missing *Missing
 	if errors.As(err, &missing) {
-		return nil, missing
+		return nil, &Missing{e.place(missing.Name)}
 	}
 	// The rest may quote what the request holds, and goes to a log.
 	text := err.Error()
@@ -206,7 +221,7 @@ func (e *expression) eval(ctx context.Context, in *Input) (any, error) {
 		if !strings.Contains(e.source, name) {
 			name = "such key" // as the request has it
 		}
-		return nil, &Missing{name}
+		return nil, &Missing{e.place(name)}
 	}
 	for _, known := range []string{"no such overload", "index out of bounds", "actual cost limit exceeded", "operation cancelled", "operation interrupted", "divide by zero", "return error for overflow"} {
 		if strings.Contains(text, known) {

@@ -63,8 +63,9 @@ func TestWhatIsMissingIsAnErrorThatNamesIt(t *testing.T) {
 	bare.Form, bare.JSON, bare.IP = nil, nil, netip.Addr{}
 	bare.Who.EmailVerified = false
 	for source, name := range map[string]string{
-		`form.amount`: "amount", `json.amount`: "amount", `request.ip`: "ip", `user.email`: "email", `claims.nowhere`: "nowhere",
-		`request.query.c[0]`: "c", `request.header.x[0]`: "x", `"a" + json.a.b`: "a",
+		`form.amount`: "form.amount", `json.amount`: "json.amount", `request.ip`: "request.ip", `user.email`: "user.email", `claims.nowhere`: "claims.nowhere",
+		`request.query.c[0]`: "request.query.c", `request.header.x[0]`: "request.header.x", `"a" + json.a.b`: "json.a", `claims["nowhere"].deep`: "claims.nowhere",
+		`has(json.b) ? json.b : claims.b`: "b", `request.query[request.path][0]`: "such key",
 	} {
 		e, err := NewText(source)
 		if err != nil {
@@ -73,6 +74,11 @@ func TestWhatIsMissingIsAnErrorThatNamesIt(t *testing.T) {
 		var missing *Missing
 		if got, err := e.Eval(t.Context(), bare); !errors.As(err, &missing) || missing.Name != name {
 			t.Errorf("%s: got %q, %v", source, got, err)
+		}
+	}
+	for name, says := range map[string]string{"claims.address": "there is no claims.address of this caller", "user.email": "there is no user.email of this caller", "request.ip": "there is no request.ip in this request", "form.claims.x": "there is no form.claims.x in this request"} {
+		if m := (&Missing{name}); m.Error() != says {
+			t.Errorf("%s: %s", name, m)
 		}
 	}
 	e, err := NewText(`user.sub`)

@@ -23,6 +23,43 @@ func namesIn(checked *cel.Ast) map[string][]string {
 	return names
 }
 
+// placesIn says of each name that the expression looks for where that is: "claims.address" of address. It is the bare name
+// if it is looked for in several places.
+func placesIn(checked *cel.Ast) map[string]string {
+	places := make(map[string]string)
+	ast.PostOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		of, name, ok := lookUp(e)
+		if !ok {
+			return
+		}
+		place := name
+		if in := placeOf(of); in != "" {
+			place = in + "." + name
+		}
+		if old, seen := places[name]; seen && old != place {
+			place = name
+		}
+		places[name] = place
+	}))
+	return places
+}
+
+// placeOf is "claims.address" of an expression that reads just that, and "" of others.
+func placeOf(e ast.Expr) string {
+	if e.Kind() == ast.IdentKind {
+		switch name := e.AsIdent(); name {
+		case "claims", "user", "request", "form", "json":
+			return name
+		}
+		return "" // an element of a list
+	}
+	of, name, ok := lookUp(e)
+	if !ok || placeOf(of) == "" {
+		return ""
+	}
+	return placeOf(of) + "." + name
+}
+
 // lookUp takes "of.name", has(of.name), of["name"] and "name" in of apart.
 func lookUp(e ast.Expr) (of ast.Expr, name string, ok bool) {
 	switch e.Kind() {
