@@ -17,10 +17,15 @@ func (f *forwardAuth) returnTarget(r *http.Request) string {
 	if len(lines) != 1 || f.begins(r.URL.Path) != "rd" {
 		return ""
 	}
-	if peer, ok := peerAddress(r.RemoteAddr); !ok || !f.gateway.trust.covers(peer) {
+	if !f.comesByProxy(r) {
 		return ""
 	}
 	return lines[0]
+}
+
+func (f *forwardAuth) comesByProxy(r *http.Request) bool {
+	peer, ok := peerAddress(r.RemoteAddr)
+	return ok && f.gateway.trust.covers(peer)
 }
 
 // begins returns the parameter that says where a login ends which begins at a path; "" if none begins there.
@@ -36,7 +41,8 @@ func (f *forwardAuth) begins(path string) (parameter string) {
 }
 
 // returnTo gives an own endpoint that target as its rd, unless the address names one itself. It refuses logins that would end
-// where nobody is let in: behind a proxy that leads every 401 to the login, they would begin again for ever.
+// where nobody is let in: behind a proxy that leads every 401 to the login, they would begin again for ever. Where there is no
+// proxy, they end at "/" like all whose target is none.
 func (f *forwardAuth) returnTo(req *CanonicalRequest, target string) error {
 	parameter := f.begins(req.decoded)
 	if parameter == "" {
@@ -52,6 +58,9 @@ func (f *forwardAuth) returnTo(req *CanonicalRequest, target string) error {
 		u.RawQuery += parameter + "=" + url.QueryEscape(target)
 		in.URL = &u
 		req.in = &in
+	}
+	if !f.comesByProxy(req.in) {
+		return nil
 	}
 	for _, to := range query[parameter] {
 		if refusal := f.gateway.unreadable(req.Origin, to); refusal != "" {
