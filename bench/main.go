@@ -29,7 +29,7 @@ type options struct {
 	base        string
 	sessions    int
 	active      int
-	routes      [2]int // further ones of the first and the second gateway
+	routes      int
 	stream      string // size of the bodies
 	streamAt    string // who takes them
 }
@@ -49,7 +49,7 @@ func main() {
 		"forward-auth: rp-inject, and doorward that is asked by another proxy; nginx, haproxy: these as plain proxies and doorward; routes, sessions: few and many")
 	flag.IntVar(&o.size, "size", 1024, "bytes of the upstream's answer")
 	flag.StringVar(&o.base, "base", baseHTTP, "transport of rp-inject: http, which is http.Transport, or wire, the one that doorward uses")
-	flag.IntVar(&o.routes[1], "routes", 10_000, "with -compare routes: routes of the second gateway; the first has 10")
+	flag.IntVar(&o.routes, "routes", 10_000, "with -compare routes: routes of the second gateway; the first has 10")
 	flag.IntVar(&o.sessions, "sessions", 1_000_000, "with -compare sessions: sessions of the second gateway; the first has 10")
 	flag.IntVar(&o.active, "active", 10_000, "with -compare sessions: how many of them are in use, in turn")
 	flag.IntVar(&o.waiting, "waiting", 10_000, "with -compare waiting: device sign-ins under way")
@@ -59,9 +59,6 @@ func main() {
 	flag.IntVar(&o.identities, "identities", 100_000, "with -memory: whose tokens, for 3 audiences each")
 	flag.StringVar(&o.stream, "stream", "", "measure nothing else: send a body of so many bytes each way (10GiB), and tell the gateway's peak memory")
 	flag.Parse()
-	if o.compare == compareRoutes {
-		o.routes[0] = 10
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, o); err != nil {

@@ -119,27 +119,20 @@ backend app
   http-request set-header Authorization "Bearer %s"
 `
 
-// routesComparison has the same page behind a few routes and behind many.
+// routesComparison has the same page behind a few routes and behind many, for one person.
 func (s *stage) routesComparison(ctx context.Context) (comparison, error) {
-	first := s.ourTarget()
-	first.name = fmt.Sprintf("%d routes", s.options.routes[0])
-	at, err := freeAddress()
-	if err != nil {
-		return comparison{}, err
+	if s.options.store != "bolt" {
+		return comparison{}, fmt.Errorf("-compare %s: only with -store bolt", compareRoutes)
 	}
-	few := s.origin
-	s.origin = "http://localhost" + at[strings.LastIndexByte(at, ':'):]
-	c, err := s.startDoorward(ctx, at, "second", s.options.routes[1])
-	if err != nil {
-		return comparison{}, err
+	var both [2]*target
+	for i, n := range [2]int{10, s.options.routes} {
+		var err error
+		if both[i], err = s.crowdedTarget(ctx, fmt.Sprintf("routes-%d", n), 1, 1, n); err != nil {
+			return comparison{}, err
+		}
+		both[i].name = fmt.Sprintf("%d routes", n)
 	}
-	cookie, _, err := signIn(ctx, s.origin, at)
-	if err != nil {
-		return comparison{}, fmt.Errorf("signing in at the second gateway: %w", err)
-	}
-	second := s.target(fmt.Sprintf("%d routes", s.options.routes[1]), c.pid(), at, "", "Cookie: "+cookie)
-	s.origin = few
-	return comparison{first: first, second: second, token: s.token, what: "CPU per request", figure: micros, goal: tokenGoal, cached: true}, nil
+	return comparison{first: both[0], second: both[1], token: strings.Repeat("x", sessionToken), what: "CPU per request", figure: micros, goal: tokenGoal, cached: true}, nil
 }
 
 // furtherRoutes are routes of the same host that nobody asks for.

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -36,11 +38,11 @@ func (s *stage) sessionsComparison(ctx context.Context) (comparison, error) {
 	if s.options.store != "bolt" {
 		return comparison{}, fmt.Errorf("-compare %s: only with -store bolt: a file is what holds so many", compareSessions)
 	}
-	few, err := s.crowdedTarget(ctx, "few", fewSessions, fewSessions)
+	few, err := s.crowdedTarget(ctx, "few", fewSessions, fewSessions, 0)
 	if err != nil {
 		return comparison{}, err
 	}
-	many, err := s.crowdedTarget(ctx, "many", s.options.sessions, s.options.active)
+	many, err := s.crowdedTarget(ctx, "many", s.options.sessions, s.options.active, 0)
 	if err != nil {
 		return comparison{}, err
 	}
@@ -48,8 +50,9 @@ func (s *stage) sessionsComparison(ctx context.Context) (comparison, error) {
 	return comparison{first: few, second: many, token: strings.Repeat("x", sessionToken), what: "CPU per request", figure: micros, goal: tokenGoal, cached: true}, nil
 }
 
-// crowdedTarget fills a file with sessions, and starts a gateway over it.
-func (s *stage) crowdedTarget(ctx context.Context, name string, count, active int) (*target, error) {
+// crowdedTarget fills a file with sessions, and starts a gateway over it that has further routes. Each session that takes part has
+// been used once: what its first request costs, and noting that it is in use, is of the past.
+func (s *stage) crowdedTarget(ctx context.Context, name string, count, active, routes int) (*target, error) {
 	at, err := freeAddress()
 	if err != nil {
 		return nil, err
@@ -61,7 +64,7 @@ func (s *stage) crowdedTarget(ctx context.Context, name string, count, active in
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.startDoorward(ctx, at, name, 0)
+	c, err := s.startDoorward(ctx, at, name, routes)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +76,27 @@ func (s *stage) crowdedTarget(ctx context.Context, name string, count, active in
 		}
 		t.others = append(t.others, one.request)
 	}
-	return t, nil
+	return t, t.visit(ctx)
+}
+
+// visit makes each of the requests that take turns once.
+func (t *target) visit(ctx context.Context) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", t.address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
+	r := bufio.NewReaderSize(conn, 16<<10)
+	for _, request := range t.others {
+		if _, err := conn.Write(request); err != nil {
+			return err
+		}
+		if err := t.readAnswer(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fillStore signs people in by the keeper of sessions itself, without a provider, and returns the cookies of some of

@@ -68,7 +68,7 @@ func newStage(ctx context.Context, o options) (s *stage, err error) {
 	if s.issuer, err = s.serve(s.provider); err != nil {
 		return nil, err
 	}
-	if s.doorward, err = s.startDoorward(ctx, s.ourAt, "first", o.routes[0]); err != nil {
+	if s.doorward, err = s.startDoorward(ctx, s.ourAt, "first", 0); err != nil {
 		return nil, err
 	}
 	if s.cookie, s.token, err = signIn(ctx, s.origin, s.ourAt); err != nil {
