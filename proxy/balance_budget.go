@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -13,44 +14,59 @@ const (
 
 // budget bounds how many requests are sent again: when everything fails, a gateway that repeats each request doubles the
 // load of what is already failing.
-type budget struct{ seconds [budgetSeconds]second }
+type budget struct {
+	mu      sync.Mutex // over what is sent again, and the beginning of a second; counting a request needs it once a second
+	seconds [budgetSeconds]second
+}
 
-// second counts what happened in one second, given as Unix time. Whoever comes first in a new one empties it; what another
-// adds in that instant may be lost, which is no harm.
+// second counts what happened in one second, given as Unix time. A request that is counted in the instant in which it begins may
+// be lost, which is no harm.
 type second struct {
-	of                atomic.Int64
-	requests, repeats atomic.Int32
+	of       atomic.Int64
+	requests atomic.Int32
+	repeats  int32
 }
 
-func (b *budget) second(now time.Time) *second {
-	unix := now.Unix()
-	s := &b.seconds[uint64(unix)%budgetSeconds]
-	if old := s.of.Load(); old < unix && s.of.CompareAndSwap(old, unix) { // a request may have begun long before now
-		s.requests.Store(0)
-		s.repeats.Store(0)
+// request counts a request. It may have begun long before now: then it is one of the second that has its place by now.
+func (b *budget) request(now time.Time) {
+	s, unix := b.place(now)
+	if s.of.Load() < unix {
+		b.mu.Lock()
+		s.renew(unix)
+		b.mu.Unlock()
 	}
-	return s
+	s.requests.Add(1)
 }
 
-// request counts a request.
-func (b *budget) request(now time.Time) { b.second(now).requests.Add(1) }
+func (b *budget) place(now time.Time) (s *second, unix int64) {
+	unix = now.Unix()
+	return &b.seconds[uint64(unix)%budgetSeconds], unix
+}
 
-// spend reports whether one may be sent again, and counts that. It counts first and then looks: of a thousand requests that
-// fail in one instant, none may pass because none of the others is counted yet.
+func (s *second) renew(unix int64) {
+	if s.of.Load() < unix {
+		s.repeats = 0
+		s.requests.Store(0)
+		s.of.Store(unix)
+	}
+}
+
+// spend reports whether one may be sent again, and counts that.
 func (b *budget) spend(now time.Time) bool {
-	current := b.second(now)
-	current.repeats.Add(1)
-	since := now.Unix() - budgetSeconds
+	current, unix := b.place(now)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	current.renew(unix)
 	var requests, repeats int32
 	for i := range b.seconds {
-		if s := &b.seconds[i]; s.of.Load() > since {
+		if s := &b.seconds[i]; s.of.Load() > unix-budgetSeconds {
 			requests += s.requests.Load()
-			repeats += s.repeats.Load()
+			repeats += s.repeats
 		}
 	}
-	if repeats > max(requests/budgetShare, budgetLeast) {
-		current.repeats.Add(-1)
+	if repeats >= max(requests/budgetShare, budgetLeast) {
 		return false
 	}
+	current.repeats++
 	return true
 }
